@@ -1,0 +1,16 @@
+/** The contract of a broker: it keeps each channel's history and carries messages between nodes. */
+import type { CommitListener } from "../channel/channel.ts";
+import type { Log, Retention } from "../channel/log.ts";
+
+export interface Broker {
+  /** The name that `broker.use` in the config knows it by. */
+  readonly name: string;
+  /**
+   * Opens the log of a channel. A log that was closed may be opened again: where nothing was kept of
+   * it, its epoch MUST be another one.
+   *
+   * @param onCommit MUST be called with every committed batch, in order, before `append` is answered.
+   */
+  open(channel: string, retention: Retention, onCommit: CommitListener): Log;
+  close(): Promise<void>;
+}

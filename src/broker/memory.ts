@@ -1,0 +1,117 @@
+/** The broker that keeps history in this process: fast, and gone with it. */
+import type { CommitListener } from "../channel/channel.ts";
+import type { Log, Page, ReadLimit, Retention } from "../channel/log.ts";
+import { Message, type SealedDraft } from "../channel/message.ts";
+import { createEpoch } from "../channel/position.ts";
+import type { Broker } from "./broker.ts";
+
+/** How often messages that are too old are let go of, in milliseconds. Reads never show one. */
+const SWEEP_MS = 1000;
+
+export class MemoryBroker implements Broker {
+  readonly name = "memory";
+  readonly #logs = new Set<MemoryLog>();
+  readonly #now: () => number;
+  readonly #sweeper: Timer;
+
+  /** @param now The clock, in milliseconds since the epoch. */
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+    this.#sweeper = setInterval(() => this.sweep(), SWEEP_MS);
+    this.#sweeper.unref();
+  }
+
+  open(channel: string, retention: Retention, onCommit: CommitListener): Log {
+    const log = new MemoryLog(channel, retention, onCommit, this.#now, () =>
+      this.#logs.delete(log),
+    );
+    this.#logs.add(log);
+    return log;
+  }
+
+  /** Lets go of all messages that are too old. */
+  sweep(): void {
+    const now = this.#now();
+    for (const log of this.#logs) log.expire(now);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweeper);
+    for (const log of this.#logs) log.close();
+  }
+}
+
+class MemoryLog implements Log {
+  readonly epoch: string;
+  top = 0;
+  /** The kept messages are `#kept[#head]` and on; what lies before is let go of in one go. */
+  #kept: (Message | undefined)[] = [];
+  #head = 0;
+  #bytes = 0;
+  #lastTime = 0;
+
+  constructor(
+    readonly channel: string,
+    readonly retention: Retention,
+    readonly onCommit: CommitListener,
+    readonly now: () => number,
+    readonly onClose: () => void,
+  ) {
+    this.epoch = createEpoch();
+  }
+
+  append(drafts: readonly SealedDraft[]): readonly Message[] {
+    // A clock that is set back must not make `time` run backwards within a channel.
+    const time = (this.#lastTime = Math.max(this.#lastTime, this.now()));
+    const batch = drafts.map(
+      (draft) => new Message(this.channel, this.epoch, ++this.top, time, draft),
+    );
+    for (const message of batch) {
+      this.#kept.push(message);
+      this.#bytes += message.size;
+    }
+    while (this.#kept.length - this.#head > this.retention.size) this.#evict();
+    this.onCommit(batch);
+    return batch;
+  }
+
+  read(after: number, limit: ReadLimit): Page {
+    this.expire(this.now());
+    const first = this.top - (this.#kept.length - this.#head) + 1;
+    const messages: Message[] = [];
+    let bytes = 0;
+    for (let offset = Math.max(after + 1, first); offset <= limit.through; offset++) {
+      const message = this.#kept[this.#head + offset - first];
+      if (!message || messages.length >= limit.count) break;
+      if (messages.length > 0 && bytes + message.size > limit.bytes) break;
+      messages.push(message);
+      bytes += message.size;
+    }
+    return { messages, first };
+  }
+
+  stat(): { count: number; bytes: number } {
+    this.expire(this.now());
+    return { count: this.#kept.length - this.#head, bytes: this.#bytes };
+  }
+
+  close(): void {
+    this.onClose();
+  }
+
+  /** Lets go of the messages older than the retention allows at `now`. */
+  expire(now: number): void {
+    const oldest = now - this.retention.ttlMs;
+    while (this.#head < this.#kept.length && this.#kept[this.#head]!.time <= oldest) this.#evict();
+  }
+
+  #evict(): void {
+    this.#bytes -= this.#kept[this.#head]!.size;
+    this.#kept[this.#head++] = undefined;
+    // Moved down once in a while rather than shifted on each eviction: constant cost a message.
+    if (this.#head > 32 && this.#head * 2 > this.#kept.length) {
+      this.#kept = this.#kept.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+}

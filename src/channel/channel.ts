@@ -1,0 +1,76 @@
+/** A named, ordered stream of messages: takes drafts in, commits them, and fans them out. */
+import { channelClosed } from "./errors.ts";
+import { FanOut } from "./fan-out.ts";
+import type { Log, MaybePromise } from "./log.ts";
+import type { Message, SealedDraft } from "./message.ts";
+import { Pipeline, type IncomingDraft, type PipelineOptions } from "./pipeline.ts";
+import { formatPosition } from "./position.ts";
+
+/** A batch was committed: called in order, in the turn of the commit. */
+export type CommitListener = (batch: readonly Message[]) => void;
+
+export interface ChannelOptions extends Omit<PipelineOptions, "channel"> {
+  readonly name: string;
+  /** Opens the channel's log; what it commits, from here or another node, goes to `onCommit`. */
+  readonly openLog: (onCommit: CommitListener) => Log;
+  readonly onFanOutError: (error: unknown) => void;
+  /** Called with every batch after its commit, such as for sinks. MUST NOT throw. */
+  readonly onCommit?: CommitListener | undefined;
+}
+
+export class Channel {
+  readonly name: string;
+  readonly log: Log;
+  readonly fanOut: FanOut;
+  /** Messages committed in this life. */
+  published = 0;
+  /** Milliseconds since the epoch of the last commit or of the start. */
+  lastActive: number = Date.now();
+  readonly #pipeline: Pipeline;
+  #closed = false;
+
+  constructor(options: ChannelOptions) {
+    const { name, openLog, onCommit } = options;
+    this.name = name;
+    this.#pipeline = new Pipeline({ ...options, channel: name });
+    this.log = openLog((batch) => {
+      this.published += batch.length;
+      this.lastActive = Date.now();
+      this.fanOut.push(batch);
+      onCommit?.(batch);
+    });
+    this.fanOut = new FanOut(this.log.top, options.onFanOutError);
+  }
+
+  /** Subscribers that hold a connection now. */
+  get subscribers(): number {
+    return this.fanOut.size;
+  }
+
+  /** Position of the newest committed message. */
+  get position(): string {
+    return formatPosition(this.log.epoch, this.log.top);
+  }
+
+  /**
+   * Runs drafts through schema and transforms and commits what is left, all or none.
+   *
+   * @returns The committed messages, which may be none or more than the drafts; after the commit.
+   * @throws {ChannelError} When a draft is refused; nothing is committed then.
+   */
+  publish(drafts: readonly IncomingDraft[]): MaybePromise<readonly Message[]> {
+    if (this.#closed) throw channelClosed(this.name);
+    return this.#pipeline.run(drafts, this.#commit);
+  }
+
+  /** Stops taking drafts, commits those that wait, sends everything out. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#pipeline.idle();
+    this.fanOut.flush();
+    this.log.close();
+  }
+
+  readonly #commit = (sealed: readonly SealedDraft[]): MaybePromise<readonly Message[]> =>
+    sealed.length === 0 ? [] : this.log.append(sealed);
+}

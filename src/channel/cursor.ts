@@ -1,0 +1,92 @@
+/** One reader's place in a channel's log, and the gaps that it meets. */
+import type { Channel } from "./channel.ts";
+import type { MaybePromise, Page, ReadLimit } from "./log.ts";
+import type { Message } from "./message.ts";
+import { formatPosition, type Start } from "./position.ts";
+
+/** Messages that a subscriber can no longer get. */
+export interface Gap {
+  /** The position that the client showed, or the last one it was given. */
+  readonly after: string;
+  /** Delivery goes on after this position: everything between the two is lost. */
+  readonly id: string;
+}
+
+/** What one read gave: the gap, if there is one, comes before the messages. */
+export interface Step {
+  readonly gap: Gap | null;
+  readonly messages: readonly Message[];
+}
+
+export class Cursor {
+  readonly #channel: Channel;
+  #offset: number;
+  /** The position a gap is told from; null when the client showed none, so nothing was asked for. */
+  #shown: string | null = null;
+  /** The position is of another log: a gap, even where there is nothing to read. */
+  #foreign = false;
+
+  constructor(channel: Channel, start: Start) {
+    this.#channel = channel;
+    const { log, fanOut } = channel;
+    switch (start.from) {
+      case "live":
+        this.#offset = fanOut.flushed;
+        break;
+      case "earliest":
+        this.#offset = 0;
+        break;
+      case "last":
+        this.#offset = Math.max(0, fanOut.flushed - start.count);
+        break;
+      case "after": {
+        const { epoch, offset } = start.position;
+        this.#shown = formatPosition(epoch, offset);
+        // A publisher that subscribes after its own acknowledged message is ahead of the fan-out:
+        // the batch has to go out first, or this reader would get it again.
+        if (epoch === log.epoch && offset > fanOut.flushed) fanOut.flush();
+        const isAhead = offset > fanOut.flushed;
+        this.#foreign = epoch !== log.epoch || isAhead;
+        this.#offset = epoch !== log.epoch ? 0 : isAhead ? fanOut.flushed : offset;
+      }
+    }
+  }
+
+  /** Position after which the next read starts. */
+  get position(): string {
+    return formatPosition(this.#channel.log.epoch, this.#offset);
+  }
+
+  /** Whether everything that the fan-out has sent was read, and every gap told. */
+  get isLevel(): boolean {
+    return this.#offset >= this.#channel.fanOut.flushed && !this.#foreign;
+  }
+
+  /** Reads what comes next, up to what the fan-out has sent: the rest comes live. */
+  read(limit: Omit<ReadLimit, "through">): MaybePromise<Step> {
+    const through = this.#channel.fanOut.flushed;
+    const page = this.#channel.log.read(this.#offset, { through, ...limit });
+    return page instanceof Promise
+      ? page.then((read) => this.#advance(read, through))
+      : this.#advance(page, through);
+  }
+
+  #advance(page: Page, through: number): Step {
+    const { epoch } = this.#channel.log;
+    const oldest = Math.min(page.first - 1, through);
+    let gap: Gap | null = null;
+    if (this.#offset < oldest || this.#foreign) {
+      this.#offset = Math.max(this.#offset, oldest);
+      this.#foreign = false;
+      const id = formatPosition(epoch, this.#offset);
+      if (this.#shown !== null) gap = { after: this.#shown, id };
+      this.#shown = id;
+    }
+    const last = page.messages[page.messages.length - 1];
+    if (last) {
+      this.#offset = last.offset;
+      this.#shown = last.id;
+    }
+    return { gap, messages: page.messages };
+  }
+}

@@ -1,0 +1,45 @@
+/** What can go wrong in a channel. Each has a stable `code` that the server maps to a status or a frame. */
+
+export type ChannelErrorCode = "invalid-message" | "too-large" | "schema" | "overloaded" | "closed";
+
+export class ChannelError extends Error {
+  readonly code: ChannelErrorCode;
+  constructor(code: ChannelErrorCode, message: string) {
+    super(message);
+    this.name = "ChannelError";
+    this.code = code;
+  }
+}
+
+/** A draft that can't become a message; `field` is the part that is wrong. */
+export class InvalidDraftError extends ChannelError {
+  readonly field: "draft" | "data" | "event" | "key" | "size";
+  constructor(field: InvalidDraftError["field"], message: string) {
+    super(field === "size" ? "too-large" : "invalid-message", message);
+    this.name = "InvalidDraftError";
+    this.field = field;
+  }
+}
+
+/** Data that the channel's schema refuses; `errors` are one sentence each, with a JSON pointer. */
+export class SchemaError extends ChannelError {
+  readonly errors: readonly string[];
+  constructor(channel: string, errors: readonly string[]) {
+    super("schema", `data does not fit the schema of channel "${channel}": ${errors.join("; ")}`);
+    this.name = "SchemaError";
+    this.errors = errors;
+  }
+}
+
+/** More drafts wait for the channel's transforms than it may queue. */
+export function overloaded(channel: string, limit: number): ChannelError {
+  return new ChannelError(
+    "overloaded",
+    `channel "${channel}" has ${limit} messages waiting for its transforms; try again later`,
+  );
+}
+
+/** The channel was let go of, or the server stops. */
+export function channelClosed(channel: string): ChannelError {
+  return new ChannelError("closed", `channel "${channel}" is closed`);
+}

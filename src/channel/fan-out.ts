@@ -1,0 +1,79 @@
+/** Sends each batch of a channel to every group of subscribers: encoded once a group. */
+import type { Message } from "./message.ts";
+import { atTurnEnd, type TurnWork } from "./turn.ts";
+
+/**
+ * Subscribers of one channel that get the same bytes: one transport, one framing.
+ * A transport implements it; its members join and leave without the channel knowing.
+ */
+export interface FanOutGroup {
+  /** Members now. The group is let go of when it is empty at the end of a batch. */
+  readonly size: number;
+  /**
+   * Writes one batch to every member. MUST encode it once and MUST NOT throw, wait, or call back
+   * into the channel: all members of all groups are served in this very turn.
+   */
+  deliver(batch: readonly Message[]): void;
+}
+
+export class FanOut implements TurnWork {
+  readonly #groups = new Map<string, FanOutGroup>();
+  readonly #onError: (error: unknown) => void;
+  #pending: Message[] = [];
+  #queued = false;
+  #flushed: number;
+
+  /** @param top Offset of the newest message at the start: nothing up to it is sent again. */
+  constructor(top: number, onError: (error: unknown) => void) {
+    this.#flushed = top;
+    this.#onError = onError;
+  }
+
+  /** Offset up to which every group has been served. */
+  get flushed(): number {
+    return this.#flushed;
+  }
+
+  /** Members of all groups. */
+  get size(): number {
+    let size = 0;
+    for (const group of this.#groups.values()) size += group.size;
+    return size;
+  }
+
+  /** The group with this key, made when it is missing. */
+  group<G extends FanOutGroup>(key: string, create: () => G): G {
+    let group = this.#groups.get(key);
+    if (!group) this.#groups.set(key, (group = create()));
+    return group as G;
+  }
+
+  /** Takes in what was committed; it goes out when the turn ends. */
+  push(batch: readonly Message[]): void {
+    for (const message of batch) this.#pending.push(message);
+    if (!this.#queued && batch.length > 0) {
+      this.#queued = true;
+      atTurnEnd(this);
+    }
+  }
+
+  flush(): void {
+    this.#queued = false;
+    const batch = this.#pending;
+    if (batch.length === 0) return;
+    this.#pending = [];
+    this.#flushed = batch[batch.length - 1]!.offset;
+    for (const [key, group] of this.#groups) {
+      if (group.size === 0) {
+        this.#groups.delete(key);
+        continue;
+      }
+      try {
+        group.deliver(batch);
+      } catch (error) {
+        // The contract forbids it, but one broken group must not keep the batch from the others.
+        this.#onError(error);
+      }
+    }
+  }
+}

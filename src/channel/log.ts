@@ -1,0 +1,43 @@
+/** What a channel needs of a broker: one ordered log. A broker implements it; see broker/broker.ts. */
+import type { Message, SealedDraft } from "./message.ts";
+
+export type MaybePromise<T> = T | Promise<T>;
+
+export interface ReadLimit {
+  /** Offset to read up to, itself included. */
+  readonly through: number;
+  readonly count: number;
+  /** Bytes of data after which no further message is added; the first is always given. */
+  readonly bytes: number;
+}
+
+export interface Page {
+  /** In order, with no hole, all after the offset that was asked for. */
+  readonly messages: readonly Message[];
+  /** Offset of the oldest message kept when the page was read; `top + 1` when none is. */
+  readonly first: number;
+}
+
+export interface Log {
+  readonly epoch: string;
+  /** Offset of the newest committed message; 0 when there was none. */
+  readonly top: number;
+  /**
+   * Commits drafts, all or none, in order, with one offset each.
+   * MUST call the log's `onCommit` with the same messages before it returns or resolves.
+   */
+  append(drafts: readonly SealedDraft[]): MaybePromise<readonly Message[]>;
+  /** Messages after `after`. MUST leave no hole: when some are gone, it starts at `first`. */
+  read(after: number, limit: ReadLimit): MaybePromise<Page>;
+  /** Number of messages kept and their bytes. */
+  stat(): { readonly count: number; readonly bytes: number };
+  close(): void;
+}
+
+/** How much history a log keeps. */
+export interface Retention {
+  /** Messages at most; 0 keeps none. */
+  readonly size: number;
+  /** Milliseconds a message is kept at most. */
+  readonly ttlMs: number;
+}

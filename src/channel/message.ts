@@ -1,0 +1,171 @@
+/** The message, and the draft that it is before it is committed. */
+import { formatPosition } from "./position.ts";
+import { InvalidDraftError } from "./errors.ts";
+
+/** How `data` was meant: a JSON value, plain text, or bytes. */
+export type Format = "json" | "text" | "bytes";
+
+/** A message before it is committed: no id, no time. */
+export interface Draft {
+  /** A JSON value, a string, or bytes. */
+  data: unknown;
+  /** A type name, at most 256 characters, with no control character; not starting with `tidewire:`. */
+  event?: string | undefined;
+  /** What the message is about: the newest of a key replaces the others where a channel says so. */
+  key?: string | undefined;
+  /** Tells a JSON string (`"json"`) from plain text (the default for a string). */
+  format?: Format | undefined;
+}
+
+/** A draft that passed every check, with its data in the form it is sent in. */
+export interface SealedDraft {
+  readonly format: Format;
+  /** JSON text, plain text, or null for bytes. */
+  readonly text: string | null;
+  /** The bytes, or null for JSON and text. */
+  readonly bytes: Uint8Array | null;
+  readonly event: string | undefined;
+  readonly key: string | undefined;
+  /** Bytes of the data in UTF-8, counted against `limits.message`. */
+  readonly size: number;
+}
+
+/** A committed message. Immutable: every subscriber, on every transport, shares the one object. */
+export class Message {
+  /** The message's position, written as clients see it. */
+  readonly id: string;
+  readonly channel: string;
+  readonly offset: number;
+  /** Milliseconds since the epoch (1970), at commit. */
+  readonly time: number;
+  readonly event: string | undefined;
+  readonly key: string | undefined;
+  readonly format: Format;
+  readonly size: number;
+  readonly #text: string | null;
+  #bytes: Uint8Array | null;
+  #value: unknown;
+  #parsed = false;
+
+  constructor(channel: string, epoch: string, offset: number, time: number, draft: SealedDraft) {
+    this.id = formatPosition(epoch, offset);
+    this.channel = channel;
+    this.offset = offset;
+    this.time = time;
+    this.event = draft.event;
+    this.key = draft.key;
+    this.format = draft.format;
+    this.size = draft.size;
+    this.#text = draft.text;
+    this.#bytes = draft.bytes;
+  }
+
+  /** The data as a value: parsed JSON, a string, or a `Uint8Array`. */
+  get data(): unknown {
+    if (this.format === "bytes") return this.#bytes;
+    if (this.format === "text") return this.#text;
+    if (!this.#parsed) {
+      this.#value = JSON.parse(this.#text!);
+      this.#parsed = true;
+    }
+    return this.#value;
+  }
+
+  /** The data as text on the wire: JSON text as it was published, the text itself, or bytes as base64. */
+  get text(): string {
+    return this.#text ?? Buffer.from(this.#bytes!).toString("base64");
+  }
+
+  /** The data as bytes on the wire: UTF-8 of `text`, or the bytes themselves. */
+  get bytes(): Uint8Array {
+    return (this.#bytes ??= new TextEncoder().encode(this.#text!));
+  }
+
+  /** The data as a JSON value's text; bytes are a base64 string. */
+  get json(): string {
+    return this.format === "json" ? this.#text! : JSON.stringify(this.text);
+  }
+}
+
+const CONTROL = /[\u0000-\u001f\u007f]/;
+const MAX_NAME = 256;
+
+/**
+ * Checks a draft and puts its data in the form that is stored and sent.
+ *
+ * @param raw JSON text that `data` was parsed from, when nothing has changed it since: it is kept as
+ *   the publisher wrote it, so that no number loses digits.
+ * @throws {InvalidDraftError} When the data is not JSON, text or bytes, when it is over `maxBytes`, or
+ *   when `event` or `key` is not a usable name.
+ */
+export function sealDraft(draft: Draft, maxBytes: number, raw?: string): SealedDraft {
+  if (draft === null || typeof draft !== "object") {
+    throw new InvalidDraftError("draft", `a draft is an object with "data", not ${kindOf(draft)}`);
+  }
+  const event = checkName("event", draft.event);
+  if (event?.startsWith("tidewire:")) {
+    throw new InvalidDraftError(
+      "event",
+      `event "${event}" starts with "tidewire:", which is reserved`,
+    );
+  }
+  const key = checkName("key", draft.key);
+  const { data } = draft;
+  if (data instanceof Uint8Array || data instanceof ArrayBuffer) {
+    const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
+    checkSize(bytes.byteLength, maxBytes);
+    return { format: "bytes", text: null, bytes, event, key, size: bytes.byteLength };
+  }
+  const isText = typeof data === "string" && draft.format !== "json";
+  const text = isText ? data : (raw ?? toJson(data));
+  const size = Buffer.byteLength(text);
+  checkSize(size, maxBytes);
+  return { format: isText ? "text" : "json", text, bytes: null, event, key, size };
+}
+
+function toJson(data: unknown): string {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(data);
+  } catch (error) {
+    throw new InvalidDraftError("data", `data is not JSON: ${(error as Error).message}`);
+  }
+  if (text === undefined) {
+    throw new InvalidDraftError("data", `data is ${kindOf(data)}; it must be JSON, text or bytes`);
+  }
+  return text;
+}
+
+function checkSize(size: number, maxBytes: number): void {
+  if (size > maxBytes) {
+    throw new InvalidDraftError("size", `data has ${size} bytes; at most ${maxBytes} are allowed`);
+  }
+}
+
+function checkName(field: "event" | "key", value: unknown): string | undefined {
+  if (value === undefined || value === null || value === "") return undefined;
+  if (typeof value !== "string") {
+    throw new InvalidDraftError(field, `${field} is ${kindOf(value)}; it must be a string`);
+  }
+  if (value.length > MAX_NAME) {
+    throw new InvalidDraftError(
+      field,
+      `${field} has ${value.length} characters; at most ${MAX_NAME} are allowed`,
+    );
+  }
+  const bad = CONTROL.exec(value);
+  if (bad) {
+    const code = bad[0].charCodeAt(0).toString(16).padStart(4, "0");
+    throw new InvalidDraftError(
+      field,
+      `${field} has the control character U+${code.toUpperCase()} at index ${bad.index}`,
+    );
+  }
+  return value;
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  if (value === undefined) return "undefined";
+  return Array.isArray(value) ? "an array" : `a ${typeof value}`;
+}

@@ -1,0 +1,92 @@
+/** The validated config: what a YAML file means, with every default filled in and every path absolute. */
+import type { Pattern } from "../channel/directory.ts";
+import type { Retention } from "../channel/log.ts";
+
+export type TransportName = "websocket" | "sse" | "long-poll" | "http2-push";
+
+export const TRANSPORT_NAMES: readonly TransportName[] = [
+  "websocket",
+  "sse",
+  "long-poll",
+  "http2-push",
+];
+
+/** Where a listener listens: TCP (port 0 picks a free one) or a unix socket (`unix:/run/tidewire.sock`). */
+export type Address =
+  { readonly hostname: string; readonly port: number } | { readonly unix: string };
+
+/** A certificate: made at start for development, or two PEM files. */
+export type Tls = "self-signed" | { readonly cert: string; readonly key: string };
+
+export interface Config {
+  /** Absolute path of the YAML file. */
+  readonly file: string;
+  readonly server: {
+    readonly listen: Address & { readonly hostname: string };
+    readonly tls: Tls | null;
+    readonly http2Push: {
+      readonly listen: Address & { readonly hostname: string };
+      /** null serves cleartext HTTP/2 (prior knowledge, RFC 9113 §3.3). */
+      readonly tls: Tls | null;
+    } | null;
+    readonly static: {
+      /** Absolute path of the folder. */
+      readonly root: string;
+      /** URL path to the URL paths that are pushed with it. */
+      readonly push: Readonly<Record<string, readonly string[]>>;
+    } | null;
+    /** Origins that may use the channels from a page of theirs; `"*"` any. Empty: same origin alone. */
+    readonly cors: "*" | readonly string[];
+  };
+  readonly control: { readonly listen: Address; readonly token: string | null } | null;
+  readonly broker: { readonly use: "memory" };
+  readonly limits: Limits;
+  readonly sse: {
+    /** The `retry:` field, milliseconds. */
+    readonly retryMs: number;
+    readonly heartbeatMs: number;
+  };
+  readonly shutdown: {
+    /** Milliseconds in which clients are told to come back and answers under way are finished. */
+    readonly drainMs: number;
+  };
+  readonly log: { readonly level: LogLevel; readonly format: "json" | "text" | "auto" };
+  readonly channels: readonly ChannelConfig[];
+}
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+export interface Limits {
+  /** Bytes that may wait for one slow connection. */
+  readonly buffer: number;
+  /** Bytes of one message's data. */
+  readonly message: number;
+  /** Connections that hold a subscription, per listener. */
+  readonly connections: number;
+  /** Pattern channels alive at once. */
+  readonly channels: number;
+  /** Drafts of one channel that may wait for its transforms. */
+  readonly waiting: number;
+}
+
+export interface ChannelConfig {
+  /** The name or pattern, as the config writes it. */
+  readonly name: string;
+  readonly pattern: Pattern;
+  /** The URL path that it is served at. */
+  readonly path: Pattern;
+  readonly transports: readonly TransportName[];
+  readonly history: Retention;
+  readonly publish: "nobody" | "clients";
+  /** JSON Schema (draft 2020-12 or 07) that data has to fit, or null. */
+  readonly schema: Readonly<Record<string, unknown>> | null;
+  readonly plugins: readonly PluginUse[];
+}
+
+/** One entry of a channel's `plugins:`. */
+export interface PluginUse {
+  /** A bare name that ships, or the absolute path of a file. */
+  readonly use: string;
+  /** The options, checked against the plugin's schema, defaults filled in. */
+  readonly options: unknown;
+}

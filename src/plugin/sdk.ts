@@ -1,0 +1,123 @@
+/** What a plugin imports: `import { definePlugin, t } from "tidewire"`. */
+import { Type, type Static, type TObject } from "@sinclair/typebox";
+import type { Draft } from "../channel/message.ts";
+
+export type { Draft, Format } from "../channel/message.ts";
+export type { Static } from "@sinclair/typebox";
+
+/** TypeBox's `Type`, which describes a plugin's options: `t.Object({ every: t.String() })`. */
+export const t = Type;
+
+/** A message after its commit. */
+export interface CommittedMessage {
+  /** Its position: `<epoch>-<offset>`. */
+  readonly id: string;
+  readonly channel: string;
+  /** Milliseconds since the epoch (1970). */
+  readonly time: number;
+  readonly event: string | undefined;
+  readonly key: string | undefined;
+  /** Parsed JSON, a string, or a `Uint8Array`. Shared: don't change it. */
+  readonly data: unknown;
+}
+
+/** A subscriber or publisher. */
+export interface Client {
+  /** Unique in this process. */
+  readonly id: string;
+  /** How it is connected: `websocket`, `sse`, `long-poll`, `http2-push`, or `post`. */
+  readonly transport: string;
+  /** Its IP address, or an empty string on a unix socket. */
+  readonly address: string;
+  /** Headers of the request that opened the connection. */
+  readonly headers: Headers;
+  readonly query: URLSearchParams;
+  /**
+   * Answers this client alone. On a WebSocket a frame, on SSE an event without an id, on HTTP/2 push a
+   * line of the held stream, to a POST its body. Long-poll holds no connection: nothing is sent.
+   */
+  send(data: unknown, options?: { event?: string }): void;
+  /** Ends the connection; on a WebSocket with this code (4000 to 4999) and reason. */
+  close(code?: number, reason?: string): void;
+}
+
+export interface Logger {
+  debug(message: string, fields?: Record<string, unknown>): void;
+  info(message: string, fields?: Record<string, unknown>): void;
+  warn(message: string, fields?: Record<string, unknown>): void;
+  error(message: string, fields?: Record<string, unknown>): void;
+}
+
+export interface SetupContext<Options> {
+  /** The options of this use, checked, with defaults filled in. */
+  readonly options: Options;
+  readonly channel: {
+    /** The channel's name: `chat/lobby`. */
+    readonly name: string;
+    /** Values of the pattern's parameters: `{ room: "lobby" }`; empty for a static channel. */
+    readonly params: Readonly<Record<string, string>>;
+  };
+  /** Absolute path of the folder that the config file is in: relative paths in options start here. */
+  readonly directory: string;
+  readonly log: Logger;
+  /** Aborts when the channel closes or the server stops, before `close` is called. */
+  readonly signal: AbortSignal;
+}
+
+type Awaitable<T> = T | Promise<T>;
+
+/** What `setup` returns: any set of these. */
+export interface Hooks {
+  /**
+   * Yields drafts until the signal aborts. One that throws is started again, after a delay that grows
+   * from 100 ms to 30 s; one that returns is not.
+   */
+  source?(): AsyncIterable<Draft> | Iterable<Draft>;
+  /** Changes a draft, splits it (an array) or drops it (null). Sequential: plugins in config order. */
+  transform?(draft: Draft): Awaitable<Draft | readonly Draft[] | null>;
+  /**
+   * A client's frame or POST. Sequential: what one returns goes to the next plugin's `receive`; the draft that
+   * is left is published. null (or nothing) swallows it.
+   */
+  receive?(data: unknown, client: Client): Awaitable<Draft | null | void>;
+  /** A subscriber came. Not called for long-poll, which holds no connection. */
+  joined?(client: Client): Awaitable<void>;
+  /** A subscriber left. */
+  left?(client: Client): Awaitable<void>;
+  /**
+   * Gets what was committed, in order, in batches; the next when the last is done. A batch that throws is
+   * logged and not given again. What waits for a slow sink is bounded: the oldest is dropped and logged.
+   */
+  sink?(messages: readonly CommittedMessage[]): Awaitable<void>;
+  /** Always runs, after the signal aborts, also when `setup` of a later plugin failed. */
+  close?(): Awaitable<void>;
+}
+
+export interface Plugin<Options extends TObject = TObject> {
+  /** Shown in errors and logs. */
+  readonly name: string;
+  /** The options that `with:` takes. Unknown keys are errors. */
+  readonly options?: Options;
+  /** Called once for each channel that uses it; for a pattern, when a channel comes to life. */
+  setup(context: SetupContext<Static<Options>>): Awaitable<Hooks>;
+}
+
+/**
+ * Declares a plugin; a plugin file default-exports what this returns.
+ *
+ * @example
+ * ```ts
+ * export default definePlugin({
+ *   name: "shout",
+ *   setup: () => ({
+ *     transform: (draft) => ({ ...draft, data: String(draft.data).toUpperCase() }),
+ *   }),
+ * });
+ * ```
+ */
+export function definePlugin<Options extends TObject>(plugin: Plugin<Options>): Plugin<Options> {
+  return plugin;
+}
+
+/** Parses a duration such as `250ms`, `5s`, `10m`, `2h`, `1d` into milliseconds. */
+export { parseDuration } from "../units.ts";
