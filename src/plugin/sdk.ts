@@ -1,5 +1,12 @@
 /** What a plugin imports: `import { definePlugin, t } from "tidewire"`. */
-import { Type, type Static, type TObject } from "@sinclair/typebox";
+import {
+  Type,
+  type Static,
+  type StringOptions,
+  type TObject,
+  type TString,
+} from "@sinclair/typebox";
+import { DURATION_PATTERN } from "../units.ts";
 import type { Draft } from "../channel/message.ts";
 
 export type { Draft, Format } from "../channel/message.ts";
@@ -62,7 +69,24 @@ export interface SetupContext<Options> {
   readonly log: Logger;
   /** Aborts when the channel closes or the server stops, before `close` is called. */
   readonly signal: AbortSignal;
+  /**
+   * Publishes later than a hook can: what a transform held back, what a callback brought. The drafts
+   * enter the pipeline after this plugin's own transform (not before it, as those of `source` do) and
+   * go through the plugins after it, in order with all others. Called within a hook, they come after
+   * what the hook returns.
+   *
+   * A function is called when its turn comes: no draft is between this plugin and the commit then, so
+   * it can take what the transform left, or give null when there is nothing any more. One that throws
+   * is logged, as a transform's error is.
+   *
+   * @returns false when too many drafts wait, or when `close` of this plugin has ended: nothing is
+   *   published then, and a function is not called.
+   */
+  emit(drafts: Emitted | (() => Emitted | null)): boolean;
 }
+
+/** What `emit` takes: one draft or several, which are committed together. */
+export type Emitted = Draft | readonly Draft[];
 
 type Awaitable<T> = T | Promise<T>;
 
@@ -76,8 +100,9 @@ export interface Hooks {
   /** Changes a draft, splits it (an array) or drops it (null). Sequential: plugins in config order. */
   transform?(draft: Draft): Awaitable<Draft | readonly Draft[] | null>;
   /**
-   * A client's frame or POST. Sequential: what one returns goes to the next plugin's `receive`; the draft that
-   * is left is published. null (or nothing) swallows it.
+   * A client's frame or POST. Sequential: the data of what one returns goes to the next plugin's `receive`,
+   * the fields that it does not set stay as they were; the draft that is left is published. null (or
+   * nothing) swallows it. Frames of one client stay in order.
    */
   receive?(data: unknown, client: Client): Awaitable<Draft | null | void>;
   /** A subscriber came. Not called for long-poll, which holds no connection. */
@@ -121,3 +146,20 @@ export function definePlugin<Options extends TObject>(plugin: Plugin<Options>): 
 
 /** Parses a duration such as `250ms`, `5s`, `10m`, `2h`, `1d` into milliseconds. */
 export { parseDuration } from "../units.ts";
+
+/** A JSONata expression over a message, compiled once, with bounds on what it may use. */
+export { compileExpression, ExpressionError, type Expression } from "./expression.ts";
+
+/**
+ * Describes an option that is a duration: a string such as `250ms`. `parseDuration` reads it.
+ *
+ * @example `t.Object({ every: duration({ default: "1s", description: "Time between two ticks." }) })`
+ */
+export function duration(options: StringOptions = {}): TString {
+  return Type.String({
+    ...options,
+    pattern: DURATION_PATTERN,
+    description: `${options.description ?? "A duration."} A number and a unit: ms, s, m, h or d.`,
+    examples: ["250ms", "5s", "10m"],
+  });
+}

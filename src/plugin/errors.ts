@@ -1,0 +1,111 @@
+/** What can go wrong with a plugin: while it is loaded, set up, or in one of its hooks. */
+
+export type PluginLoadErrorCode =
+  | "unknown-plugin"
+  | "file-not-found"
+  | "bad-path"
+  | "syntax"
+  | "unresolved-import"
+  | "load-failed"
+  | "load-timeout"
+  | "no-default-export"
+  | "not-a-plugin";
+
+/** A place in a plugin's source. */
+export interface SourcePlace {
+  /** Absolute path. */
+  readonly file: string;
+  /** One-based. */
+  readonly line: number;
+  /** One-based. */
+  readonly column: number;
+  /** The line itself, where it is known. */
+  readonly lineText?: string | undefined;
+}
+
+/** A plugin that can't be loaded. The message is complete: it says what, where, and what would be right. */
+export class PluginLoadError extends Error {
+  readonly code: PluginLoadErrorCode;
+  /** The plugin as the config names it. */
+  readonly use: string;
+  readonly place: SourcePlace | null;
+  /** For `unknown-plugin`: the name that was probably meant. */
+  readonly suggestion: string | null;
+
+  constructor(
+    code: PluginLoadErrorCode,
+    use: string,
+    message: string,
+    details: { place?: SourcePlace | null; suggestion?: string | null; cause?: unknown } = {},
+  ) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = "PluginLoadError";
+    this.code = code;
+    this.use = use;
+    this.place = details.place ?? null;
+    this.suggestion = details.suggestion ?? null;
+  }
+}
+
+/**
+ * `failed`: the plugin threw. `timeout`: it took too long. `bad-hooks`: `setup` returned what is no set
+ * of hooks. `bad-result`: a hook returned what it must not. `unsupported`: a hook that this version
+ * does not run.
+ */
+export type PluginErrorCode = "failed" | "timeout" | "bad-hooks" | "bad-result" | "unsupported";
+
+/** A plugin that failed in `setup` or in a hook. Its stack is the one of the plugin's own error. */
+export class PluginError extends Error {
+  readonly code: PluginErrorCode;
+  readonly plugin: string;
+  /** The hook, or `setup`. */
+  readonly hook: string;
+  readonly channel: string;
+
+  constructor(
+    code: PluginErrorCode,
+    where: { readonly plugin: string; readonly hook: string; readonly channel: string },
+    cause: unknown,
+  ) {
+    const { plugin, hook, channel } = where;
+    const message = `plugin "${plugin}", ${hook}, channel "${channel}": ${describe(cause)}`;
+    super(message, { cause });
+    this.name = "PluginError";
+    this.code = code;
+    this.plugin = plugin;
+    this.hook = hook;
+    this.channel = channel;
+    // Where the wrapper stood helps nobody; a log that prints the stack alone must show the author's lines.
+    const stack = cause instanceof Error ? framesOf(cause) : "";
+    if (stack) this.stack = `PluginError: ${message}\n${stack}`;
+  }
+}
+
+/** Makes a `PluginError` of anything thrown, unless it is one already. */
+export function toPluginError(
+  cause: unknown,
+  where: { readonly plugin: string; readonly hook: string; readonly channel: string },
+): PluginError {
+  if (cause instanceof PluginError) return cause;
+  return new PluginError(cause instanceof HookResultError ? "bad-result" : "failed", where, cause);
+}
+
+/** A hook returned what it must not. */
+export class HookResultError extends TypeError {
+  override readonly name = "HookResultError";
+}
+
+/** A thrown value as one sentence. Anything can be thrown, also what can't be turned into a string. */
+export function describe(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? thrown.message || thrown.name : String(thrown);
+  } catch {
+    return `a ${typeof thrown} was thrown`;
+  }
+}
+
+function framesOf(error: Error): string {
+  const stack = typeof error.stack === "string" ? error.stack : "";
+  const at = stack.search(/^\s+at /m);
+  return at === -1 ? "" : stack.slice(at);
+}

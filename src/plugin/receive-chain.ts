@@ -1,0 +1,116 @@
+/** Takes what a client sent through the `receive` hooks: plugin by plugin, frame by frame. */
+import { ChannelError } from "../channel/errors.ts";
+import type { MaybePromise } from "../channel/log.ts";
+import type { Draft } from "../channel/message.ts";
+import { toDraft } from "./draft.ts";
+import { HookResultError } from "./errors.ts";
+import { kindOf } from "./kind-of.ts";
+import type { Reports } from "./reports.ts";
+import type { Client } from "./sdk.ts";
+import { isThenable } from "./thenable.ts";
+
+/** The `receive` hook of one plugin. */
+export interface Receiver {
+  readonly receive: (data: unknown, client: Client) => unknown;
+  readonly reports: Reports;
+}
+
+/** Frames of one client that may wait for its earlier ones. */
+const MAX_WAITING = 1000;
+
+export class ReceiveChain {
+  readonly #receivers: readonly Receiver[];
+  readonly #channel: string;
+  /** Clients whose frames are on their way, by id. */
+  readonly #busy = new Map<string, { tail: Promise<void>; count: number }>();
+
+  constructor(receivers: readonly Receiver[], channel: string) {
+    this.#receivers = receivers;
+    this.#channel = channel;
+  }
+
+  /**
+   * Gives the draft to publish, or null when a plugin swallowed it. Frames of one client come out in the
+   * order in which they went in.
+   *
+   * @throws {PluginError} When a plugin failed; rejects with it where a hook was asynchronous.
+   * @throws {ChannelError} With `overloaded` when too many frames of this client wait.
+   */
+  receive(data: unknown, client: Client): MaybePromise<Draft | null> {
+    const busy = this.#busy.get(client.id);
+    if (!busy) {
+      const result = this.#pass(data, client, 0, null);
+      return result instanceof Promise ? this.#hold(client.id, result) : result;
+    }
+    if (busy.count >= MAX_WAITING) {
+      throw new ChannelError(
+        "overloaded",
+        `${MAX_WAITING} messages of this client wait for the plugins of channel "${this.#channel}"; send slower`,
+      );
+    }
+    return this.#hold(
+      client.id,
+      busy.tail.then(() => this.#pass(data, client, 0, null)),
+    );
+  }
+
+  #hold(id: string, result: Promise<Draft | null>): Promise<Draft | null> {
+    const busy = this.#busy.get(id) ?? { tail: Promise.resolve(), count: 0 };
+    this.#busy.set(id, busy);
+    busy.count++;
+    const settled = () => {
+      if (--busy.count === 0) this.#busy.delete(id);
+    };
+    busy.tail = result.then(settled, settled);
+    return result;
+  }
+
+  #pass(
+    data: unknown,
+    client: Client,
+    index: number,
+    before: Draft | null,
+  ): MaybePromise<Draft | null> {
+    let draft = before;
+    for (let i = index; i < this.#receivers.length; i++) {
+      const result = this.#call(this.#receivers[i]!, draft ? draft.data : data, client);
+      if (result instanceof Promise) {
+        const earlier = draft;
+        return result.then((late) =>
+          late ? this.#pass(data, client, i + 1, { ...earlier, ...late }) : null,
+        );
+      }
+      if (!result) return null;
+      draft = { ...draft, ...result };
+    }
+    return draft;
+  }
+
+  #call({ receive, reports }: Receiver, data: unknown, client: Client): MaybePromise<Draft | null> {
+    const failed = (error: unknown): never => {
+      const located = reports.error("receive", error);
+      reports.failed("receive", located, 1);
+      throw located;
+    };
+    try {
+      const result = receive(data, client);
+      return isThenable(result) ? Promise.resolve(result).then(check).catch(failed) : check(result);
+    } catch (error) {
+      return failed(error);
+    }
+  }
+}
+
+/** Leaves out fields that are not set: those of an earlier plugin's draft stay. */
+function check(result: unknown): Draft | null {
+  if (result === undefined || result === null) return null;
+  const draft = toDraft(result);
+  if (!draft) {
+    throw new HookResultError(
+      `receive returned ${kindOf(result)}; return a draft, which is an object with "data", or null to swallow it`,
+    );
+  }
+  const { data, ...names } = draft;
+  const set = Object.entries(names).filter(([, value]) => value !== undefined);
+  return { data, ...Object.fromEntries(set) };
+}

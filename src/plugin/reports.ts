@@ -1,0 +1,137 @@
+/** Counts what goes wrong in the hooks of one plugin of a channel, and logs it without flooding the log. */
+import type { Log } from "../log.ts";
+import type { Clock } from "./clock.ts";
+import { toPluginError, type PluginError } from "./errors.ts";
+import type { HookName } from "./hooks.ts";
+
+/** A hook, or `emit` of the setup context, which is called by the plugin but fails like a hook. */
+export type ReportedHook = HookName | "emit";
+
+export interface HookCounts {
+  /** Calls that threw or rejected. */
+  errors: number;
+  /** Messages that were lost: drafts refused or failed on, committed messages that a sink never took. */
+  dropped: number;
+}
+
+/** What went wrong in one plugin of a channel since it started; hooks that have nothing are absent. */
+export interface PluginStats {
+  readonly plugin: string;
+  readonly hooks: Readonly<Partial<Record<ReportedHook, Readonly<HookCounts>>>>;
+}
+
+export interface ReportsOptions {
+  readonly plugin: string;
+  readonly channel: string;
+  /** A log whose lines carry the plugin and the channel. */
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Called with every error, also those that are not logged one by one. */
+  readonly onError?: ((error: PluginError) => void) | undefined;
+}
+
+/** Milliseconds for which further errors of the same hook are counted, not logged. */
+const QUIET_MS = 10_000;
+
+interface Quiet {
+  suppressed: number;
+  last: PluginError;
+}
+
+export class Reports {
+  readonly plugin: string;
+  readonly channel: string;
+  readonly #options: ReportsOptions;
+  readonly #counts = new Map<ReportedHook, HookCounts>();
+  readonly #quiet = new Map<ReportedHook, Quiet>();
+  readonly #closing = new AbortController();
+
+  constructor(options: ReportsOptions) {
+    this.plugin = options.plugin;
+    this.channel = options.channel;
+    this.#options = options;
+  }
+
+  /** Makes an error that says where it happened. */
+  error(hook: ReportedHook | "setup", cause: unknown): PluginError {
+    return toPluginError(cause, { plugin: this.plugin, hook, channel: this.channel });
+  }
+
+  /**
+   * Takes in an error of a hook: counts it and logs it, the first at once, those of the following ten
+   * seconds as one line.
+   *
+   * @param dropped Messages that were lost by it.
+   */
+  failed(hook: ReportedHook, cause: unknown, dropped: number): void {
+    const error = this.#count(hook, cause, 1, dropped);
+    const quiet = this.#quiet.get(hook);
+    if (quiet) {
+      quiet.suppressed++;
+      quiet.last = error;
+      return;
+    }
+    this.#options.log.error(`plugin failed in ${hook}`, { hook, dropped, error });
+    void this.#beQuiet(hook, error);
+  }
+
+  /** Takes in an error that is logged each time, because what follows it is slow: a source's restart. */
+  failedSlowly(hook: ReportedHook, cause: unknown, fields: Record<string, unknown>): void {
+    const error = this.#count(hook, cause, 1, 0);
+    this.#options.log.error(`plugin failed in ${hook}`, { hook, ...fields, error });
+  }
+
+  /** Counts messages that were lost without an error of the plugin. */
+  dropped(hook: ReportedHook, count: number): void {
+    this.#of(hook).dropped += count;
+  }
+
+  warn(hook: ReportedHook, message: string, fields: Record<string, unknown> = {}): void {
+    this.#options.log.warn(message, { hook, ...fields });
+  }
+
+  stats(): PluginStats {
+    const hooks: Partial<Record<ReportedHook, HookCounts>> = {};
+    for (const [hook, counts] of this.#counts) hooks[hook] = { ...counts };
+    return { plugin: this.plugin, hooks };
+  }
+
+  /** Logs what was held back. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  #count(hook: ReportedHook, cause: unknown, errors: number, dropped: number): PluginError {
+    const error = this.error(hook, cause);
+    const counts = this.#of(hook);
+    counts.errors += errors;
+    counts.dropped += dropped;
+    this.#options.onError?.(error);
+    return error;
+  }
+
+  #of(hook: ReportedHook): HookCounts {
+    let counts = this.#counts.get(hook);
+    if (!counts) this.#counts.set(hook, (counts = { errors: 0, dropped: 0 }));
+    return counts;
+  }
+
+  async #beQuiet(hook: ReportedHook, first: PluginError): Promise<void> {
+    const { clock, log } = this.#options;
+    const quiet: Quiet = { suppressed: 0, last: first };
+    this.#quiet.set(hook, quiet);
+    do {
+      const count = quiet.suppressed;
+      if (count > 0) {
+        log.error(`plugin failed in ${hook} ${count} more times`, {
+          hook,
+          count,
+          error: quiet.last,
+        });
+      }
+      quiet.suppressed = 0;
+      await clock.delay(QUIET_MS, this.#closing.signal);
+    } while (quiet.suppressed > 0);
+    this.#quiet.delete(hook);
+  }
+}
