@@ -9,7 +9,8 @@ export interface Broker {
    * Opens the log of a channel. A log that was closed may be opened again: where nothing was kept of
    * it, its epoch MUST be another one.
    *
-   * @param onCommit MUST be called with every committed batch, in order, before `append` is answered.
+   * @param onCommit MUST be called with every committed batch, in order, before `append` is answered, and
+   *   never before `open` has returned.
    */
   open(channel: string, retention: Retention, onCommit: CommitListener): Log;
   close(): Promise<void>;

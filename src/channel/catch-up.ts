@@ -2,7 +2,9 @@
 import type { Channel } from "./channel.ts";
 import { Cursor, type Gap, type Step } from "./cursor.ts";
 import type { Message } from "./message.ts";
+import type { ReadLimit } from "./log.ts";
 import type { Start } from "./position.ts";
+import { atTurnEnd } from "./turn.ts";
 
 /** The receiving end of one subscriber while it catches up. */
 export interface Receiver {
@@ -16,7 +18,7 @@ export interface Receiver {
    * @param position Id of the newest message that it has, or where the channel stands.
    */
   live(position: string): void;
-  /** The history could not be read. */
+  /** The history could not be read, or given to this receiver. Nothing follows. */
   fail(error: unknown): void;
 }
 
@@ -24,28 +26,34 @@ export interface Receiver {
 const PAGE = { count: 256, bytes: 256 * 1024 };
 
 export class CatchUp {
+  readonly #channel: Channel;
   readonly #receiver: Receiver;
-  readonly #cursor: Cursor;
-  #state: "ready" | "reading" | "full" | "done" = "ready";
+  readonly #start: Start;
+  readonly #page: Omit<ReadLimit, "through">;
+  #cursor: Cursor | null;
+  #state: "ready" | "reading" | "full" | "delivering" | "done" = "ready";
 
-  constructor(channel: Channel, receiver: Receiver, start: Start) {
+  constructor(channel: Channel, receiver: Receiver, start: Start, page = PAGE) {
+    this.#channel = channel;
     this.#receiver = receiver;
-    this.#cursor = new Cursor(channel, start);
+    this.#start = start;
+    this.#page = page;
+    // Within a delivery a position may be of a message that is not sent out yet: it is looked at later.
+    const isEarly = start.from === "after" && channel.fanOut.isDelivering;
+    this.#cursor = isEarly ? null : new Cursor(channel, start);
   }
 
   /** Goes on until the subscriber is level, its buffer is full, or a page has to be waited for. */
   run(): void {
     while (this.#state === "ready") {
-      if (this.#cursor.isLevel) {
+      if (this.#channel.fanOut.isDelivering) return this.#waitForTurn();
+      const cursor = (this.#cursor ??= new Cursor(this.#channel, this.#start));
+      if (cursor.isLevel) {
         this.#state = "done";
-        return this.#receiver.live(this.#cursor.position);
+        return this.#receiver.live(cursor.position);
       }
-      const step = this.#cursor.read(PAGE);
-      if (step instanceof Promise) {
-        this.#state = "reading";
-        step.then((read) => this.#resume(read), this.#fail);
-        return;
-      }
+      const step = this.#read(cursor);
+      if (step === null) return;
       this.#take(step);
     }
   }
@@ -60,6 +68,30 @@ export class CatchUp {
   /** The subscriber left: nothing more is read or written. */
   stop(): void {
     this.#state = "done";
+  }
+
+  /** Asked for within a delivery, by a client of another channel: joining now would repeat that batch. */
+  #waitForTurn(): void {
+    this.#state = "delivering";
+    const flush = () => {
+      if (this.#state !== "delivering") return;
+      this.#state = "ready";
+      this.run();
+    };
+    atTurnEnd({ flush });
+  }
+
+  /** Null when the page has to be waited for, or can't be read. */
+  #read(cursor: Cursor): Step | null {
+    try {
+      const step = cursor.read(this.#page);
+      if (!(step instanceof Promise)) return step;
+      this.#state = "reading";
+      step.then((read) => this.#resume(read)).catch(this.#fail);
+    } catch (error) {
+      this.#fail(error);
+    }
+    return null;
   }
 
   #resume(step: Step): void {

@@ -2,7 +2,7 @@
 import { channelClosed } from "./errors.ts";
 import { FanOut } from "./fan-out.ts";
 import type { Log, MaybePromise } from "./log.ts";
-import type { Message, SealedDraft } from "./message.ts";
+import type { Draft, Message, SealedDraft } from "./message.ts";
 import { Pipeline, type IncomingDraft, type PipelineOptions } from "./pipeline.ts";
 import { formatPosition } from "./position.ts";
 
@@ -27,6 +27,8 @@ export class Channel {
   /** Milliseconds since the epoch of the last commit or of the start. */
   lastActive: number = Date.now();
   readonly #pipeline: Pipeline;
+  /** Commits under way, of a log that takes its time. */
+  readonly #appends = new Set<Promise<unknown>>();
   #closed = false;
 
   constructor(options: ChannelOptions) {
@@ -63,14 +65,37 @@ export class Channel {
     return this.#pipeline.run(drafts, this.#commit);
   }
 
+  /**
+   * Commits what `produce` gives when its turn comes, after the transforms from index `from` on.
+   *
+   * @see Pipeline.inject
+   * @throws {ChannelError} When too many drafts wait or the channel is closed.
+   */
+  inject(
+    produce: () => Draft | readonly Draft[] | null,
+    from: number,
+  ): MaybePromise<readonly Message[]> {
+    if (this.#closed) throw channelClosed(this.name);
+    return this.#pipeline.inject(produce, from, this.#commit);
+  }
+
   /** Stops taking drafts, commits those that wait, sends everything out. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#pipeline.idle();
+    await Promise.allSettled(this.#appends);
     this.fanOut.flush();
     this.log.close();
   }
 
-  readonly #commit = (sealed: readonly SealedDraft[]): MaybePromise<readonly Message[]> =>
-    sealed.length === 0 ? [] : this.log.append(sealed);
+  readonly #commit = (sealed: readonly SealedDraft[]): MaybePromise<readonly Message[]> => {
+    if (sealed.length === 0) return [];
+    const append = this.log.append(sealed);
+    if (append instanceof Promise) {
+      const ended = () => this.#appends.delete(append);
+      this.#appends.add(append);
+      append.then(ended, ended);
+    }
+    return append;
+  };
 }

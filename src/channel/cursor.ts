@@ -21,11 +21,12 @@ export interface Step {
 export class Cursor {
   readonly #channel: Channel;
   #offset: number;
-  /** The position a gap is told from; null when the client showed none, so nothing was asked for. */
+  /** The position a gap is told from; null while the client has none, so nothing was asked for. */
   #shown: string | null = null;
   /** The position is of another log: a gap, even where there is nothing to read. */
   #foreign = false;
 
+  /** MUST NOT be made from a position within a delivery: that message may have to be sent out first. */
   constructor(channel: Channel, start: Start) {
     this.#channel = channel;
     const { log, fanOut } = channel;
@@ -79,8 +80,10 @@ export class Cursor {
       this.#offset = Math.max(this.#offset, oldest);
       this.#foreign = false;
       const id = formatPosition(epoch, this.#offset);
-      if (this.#shown !== null) gap = { after: this.#shown, id };
-      this.#shown = id;
+      if (this.#shown !== null) {
+        gap = { after: this.#shown, id };
+        this.#shown = id;
+      }
     }
     const last = page.messages[page.messages.length - 1];
     if (last) {

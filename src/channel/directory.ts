@@ -148,7 +148,7 @@ export class Directory<T> {
 
   /**
    * Finds the value for a percent-encoded path without its leading slash. A literal segment wins over a
-   * parameter, from left to right.
+   * parameter, from left to right. A parameter is 1 to `MAX_PARAM` characters, and not `.` or `..`.
    *
    * @throws {URIError} When the percent-encoding is broken (`%zz`) or is not UTF-8.
    */
@@ -176,6 +176,8 @@ function search<T>(
   const literal = node.literals.get(part);
   const found = literal && search(literal, parts, at + 1, values);
   if (found) return found;
-  if (!node.param || part === "" || part.length > MAX_PARAM) return null;
+  // Not "." or "..": no URL can say them (RFC 3986 §5.2.4), encoded or not.
+  if (!node.param || part === "" || part === "." || part === "..") return null;
+  if (part.length > MAX_PARAM) return null;
   return search(node.param, parts, at + 1, [...values, part]);
 }

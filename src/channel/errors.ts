@@ -35,7 +35,7 @@ export class SchemaError extends ChannelError {
 export function overloaded(channel: string, limit: number): ChannelError {
   return new ChannelError(
     "overloaded",
-    `channel "${channel}" has ${limit} messages waiting for its transforms; try again later`,
+    `channel "${channel}" has too many messages waiting for its transforms (at most ${limit}); try again later`,
   );
 }
 

@@ -10,8 +10,8 @@ export interface FanOutGroup {
   /** Members now. The group is let go of when it is empty at the end of a batch. */
   readonly size: number;
   /**
-   * Writes one batch to every member. MUST encode it once and MUST NOT throw, wait, or call back
-   * into the channel: all members of all groups are served in this very turn.
+   * Writes one batch to every member. MUST encode it once and MUST NOT throw, wait, or let a member
+   * join: all members of all groups are served in this very turn.
    */
   deliver(batch: readonly Message[]): void;
 }
@@ -21,6 +21,7 @@ export class FanOut implements TurnWork {
   readonly #onError: (error: unknown) => void;
   #pending: Message[] = [];
   #queued = false;
+  #delivering = false;
   #flushed: number;
 
   /** @param top Offset of the newest message at the start: nothing up to it is sent again. */
@@ -34,6 +35,11 @@ export class FanOut implements TurnWork {
     return this.#flushed;
   }
 
+  /** A batch is going out: some groups have had it, others not yet, so nobody may join now. */
+  get isDelivering(): boolean {
+    return this.#delivering;
+  }
+
   /** Members of all groups. */
   get size(): number {
     let size = 0;
@@ -41,7 +47,10 @@ export class FanOut implements TurnWork {
     return size;
   }
 
-  /** The group with this key, made when it is missing. */
+  /**
+   * The group with this key, made when it is missing. To be asked for in the turn of the join: one
+   * that is empty when a batch goes out is let go of, and a member that joins it later hears nothing.
+   */
   group<G extends FanOutGroup>(key: string, create: () => G): G {
     let group = this.#groups.get(key);
     if (!group) this.#groups.set(key, (group = create()));
@@ -57,13 +66,25 @@ export class FanOut implements TurnWork {
     }
   }
 
+  /** Sends out what was taken in. Within a delivery it does nothing: that batch has to be out first. */
   flush(): void {
+    if (this.#delivering) return;
     this.#queued = false;
     const batch = this.#pending;
     if (batch.length === 0) return;
     this.#pending = [];
     this.#flushed = batch[batch.length - 1]!.offset;
-    for (const [key, group] of this.#groups) {
+    this.#delivering = true;
+    try {
+      this.#deliver(batch);
+    } finally {
+      this.#delivering = false;
+    }
+  }
+
+  #deliver(batch: readonly Message[]): void {
+    // A copy, so that a group made meanwhile, whose members have the batch already, is left out.
+    for (const [key, group] of [...this.#groups]) {
       if (group.size === 0) {
         this.#groups.delete(key);
         continue;

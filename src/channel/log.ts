@@ -23,7 +23,7 @@ export interface Log {
   /** Offset of the newest committed message; 0 when there was none. */
   readonly top: number;
   /**
-   * Commits drafts, all or none, in order, with one offset each.
+   * Commits drafts, all or none, in order, with one offset each; calls in the order they were made in.
    * MUST call the log's `onCommit` with the same messages before it returns or resolves.
    */
   append(drafts: readonly SealedDraft[]): MaybePromise<readonly Message[]>;

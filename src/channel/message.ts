@@ -7,13 +7,16 @@ export type Format = "json" | "text" | "bytes";
 
 /** A message before it is committed: no id, no time. */
 export interface Draft {
-  /** A JSON value, a string, or bytes. */
+  /**
+   * A JSON value, a string, or bytes (an `ArrayBuffer` or a view of one). JSON is as `JSON.stringify`
+   * writes it: a NaN within an array or object becomes null; one that is all of `data` is refused.
+   */
   data: unknown;
   /** A type name, at most 256 characters, with no control character; not starting with `tidewire:`. */
   event?: string | undefined;
   /** What the message is about: the newest of a key replaces the others where a channel says so. */
   key?: string | undefined;
-  /** Tells a JSON string (`"json"`) from plain text (the default for a string). */
+  /** Tells a JSON string (`"json"`) from plain text (the default for a string). Of no other use. */
   format?: Format | undefined;
 }
 
@@ -87,8 +90,9 @@ export class Message {
   }
 }
 
-const CONTROL = /[\u0000-\u001f\u007f]/;
-const MAX_NAME = 256;
+const CONTROL = /\p{Cc}/u;
+/** The longest `event` and `key`, in characters (UTF-16 code units). */
+export const MAX_NAME = 256;
 
 /**
  * Checks a draft and puts its data in the form that is stored and sent.
@@ -111,24 +115,38 @@ export function sealDraft(draft: Draft, maxBytes: number, raw?: string): SealedD
   }
   const key = checkName("key", draft.key);
   const { data } = draft;
-  if (data instanceof Uint8Array || data instanceof ArrayBuffer) {
-    const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
-    checkSize(bytes.byteLength, maxBytes);
-    return { format: "bytes", text: null, bytes, event, key, size: bytes.byteLength };
+  const view = viewBytes(data);
+  if (view) {
+    const size = view.byteLength;
+    checkSize(size, maxBytes);
+    // Copied: a publisher that uses its buffer again must not change history.
+    return { format: "bytes", text: null, bytes: view.slice(), event, key, size };
   }
   const isText = typeof data === "string" && draft.format !== "json";
-  const text = isText ? data : (raw ?? toJson(data));
+  // A lone surrogate has no UTF-8: replaced here, or it would differ from transport to transport.
+  const text = (isText ? data : (raw ?? toJson(data))).toWellFormed();
   const size = Buffer.byteLength(text);
   checkSize(size, maxBytes);
   return { format: isText ? "text" : "json", text, bytes: null, event, key, size };
 }
 
+function viewBytes(data: unknown): Uint8Array | null {
+  if (ArrayBuffer.isView(data)) {
+    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  }
+  const isBuffer = data instanceof ArrayBuffer || data instanceof SharedArrayBuffer;
+  return isBuffer ? new Uint8Array(data) : null;
+}
+
 function toJson(data: unknown): string {
+  if (typeof data === "number" && !Number.isFinite(data)) {
+    throw new InvalidDraftError("data", `data is ${data}, which JSON can't hold`);
+  }
   let text: string | undefined;
   try {
     text = JSON.stringify(data);
   } catch (error) {
-    throw new InvalidDraftError("data", `data is not JSON: ${(error as Error).message}`);
+    throw new InvalidDraftError("data", `data is not JSON: ${messageOf(error)}`);
   }
   if (text === undefined) {
     throw new InvalidDraftError("data", `data is ${kindOf(data)}; it must be JSON, text or bytes`);
@@ -161,11 +179,16 @@ function checkName(field: "event" | "key", value: unknown): string | undefined {
       `${field} has the control character U+${code.toUpperCase()} at index ${bad.index}`,
     );
   }
-  return value;
+  return value.toWellFormed();
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function kindOf(value: unknown): string {
   if (value === null) return "null";
   if (value === undefined) return "undefined";
-  return Array.isArray(value) ? "an array" : `a ${typeof value}`;
+  if (Array.isArray(value)) return "an array";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }

@@ -19,7 +19,7 @@ export interface PipelineOptions {
   /** Refuses data. Thrown to the publisher, before any transform runs. */
   readonly validate?: ((data: unknown) => void) | undefined;
   readonly transforms: readonly Transform[];
-  /** A transform threw, or what it gave is no draft: that message is dropped. */
+  /** A transform threw, or what it gave is no draft: that message is dropped. MUST NOT throw. */
   readonly onTransformError: (error: unknown, index: number) => void;
 }
 
@@ -27,6 +27,10 @@ export class Pipeline {
   readonly #options: PipelineOptions;
   #tail: Promise<unknown> | null = null;
   #waiting = 0;
+  /** A batch is in the synchronous transforms now: what comes in by a transform has to wait. */
+  #running = false;
+  /** What came in by a transform of the running batch waits behind this. */
+  #gate: PromiseWithResolvers<void> | null = null;
 
   constructor(options: PipelineOptions) {
     this.#options = options;
@@ -46,15 +50,32 @@ export class Pipeline {
   ): MaybePromise<T> {
     const sealed = this.#check(drafts);
     if (this.#options.transforms.length === 0) return commit(sealed);
-    const { maxWaiting, channel } = this.#options;
-    if (this.#waiting + drafts.length > maxWaiting) throw overloaded(channel, maxWaiting);
-    if (this.#tail === null) {
-      const out = this.#transform(drafts);
-      // The usual case: every transform is synchronous, and no promise is made.
-      if (!(out instanceof Promise)) return commit(out);
-      return this.#enqueue(drafts.length, () => out.then(commit));
-    }
-    return this.#enqueue(drafts.length, async () => commit(await this.#transform(drafts)));
+    this.#admit(drafts.length);
+    return this.#inTurn(drafts.length, () => this.#transform(drafts), commit);
+  }
+
+  /**
+   * Runs what `produce` gives through the transforms from index `from` on. It is called when its turn
+   * comes, with no batch in any transform; the schema, which is for what comes in, is not asked.
+   *
+   * @throws {ChannelError} When too many drafts wait.
+   */
+  inject<T>(
+    produce: () => Draft | readonly Draft[] | null,
+    from: number,
+    commit: (sealed: readonly SealedDraft[]) => MaybePromise<T>,
+  ): MaybePromise<T> {
+    this.#admit(1);
+    const work = () => {
+      const produced: Draft[] = [];
+      try {
+        collect(produced, checkResult(produce()));
+      } catch (error) {
+        this.#options.onTransformError(error, from - 1);
+      }
+      return this.#transform(produced, from);
+    };
+    return this.#inTurn(1, work, commit);
   }
 
   /** Resolves when nothing waits any more. */
@@ -71,9 +92,53 @@ export class Pipeline {
     });
   }
 
+  #admit(count: number): void {
+    const { maxWaiting, channel } = this.#options;
+    // Where nothing waits, a batch of any length may come: later it would be just as long.
+    if (this.#waiting > 0 && this.#waiting + count > maxWaiting) {
+      throw overloaded(channel, maxWaiting);
+    }
+  }
+
+  #inTurn<T>(
+    count: number,
+    work: () => MaybePromise<SealedDraft[]>,
+    commit: (sealed: readonly SealedDraft[]) => MaybePromise<T>,
+  ): MaybePromise<T> {
+    if (this.#tail !== null || this.#running) {
+      return this.#enqueue(count, async () => commit(await work()));
+    }
+    this.#running = true;
+    let out: MaybePromise<SealedDraft[]> | null = null;
+    try {
+      out = work();
+    } finally {
+      this.#running = false;
+      // What waits behind the gate goes on in a microtask, so after the commit below.
+      if (!(out instanceof Promise)) this.#takeGate()?.resolve();
+    }
+    // The usual case: every transform is synchronous, and no promise is made.
+    if (!(out instanceof Promise)) return commit(out);
+    const late = out;
+    const gate = this.#takeGate();
+    if (!gate) return this.#enqueue(count, () => late.then(commit));
+    this.#waiting += count;
+    return late.then(commit).finally(() => {
+      this.#waiting -= count;
+      gate.resolve();
+    });
+  }
+
+  #takeGate(): PromiseWithResolvers<void> | null {
+    const gate = this.#gate;
+    this.#gate = null;
+    return gate;
+  }
+
   #enqueue<T>(count: number, work: () => Promise<T>): Promise<T> {
     this.#waiting += count;
-    const before = this.#tail ?? Promise.resolve();
+    if (this.#running) this.#gate ??= Promise.withResolvers();
+    const before = this.#tail ?? this.#gate?.promise ?? Promise.resolve();
     const result = before.then(work).finally(() => {
       this.#waiting -= count;
       if (this.#tail === settled) this.#tail = null;
@@ -83,9 +148,10 @@ export class Pipeline {
     return result;
   }
 
-  #transform(drafts: readonly IncomingDraft[]): MaybePromise<SealedDraft[]> {
+  #transform(drafts: readonly IncomingDraft[], from = 0): MaybePromise<SealedDraft[]> {
     let current: MaybePromise<Draft[]> = drafts.map(({ raw: _raw, ...draft }) => draft);
     this.#options.transforms.forEach((transform, index) => {
+      if (index < from) return;
       current =
         current instanceof Promise
           ? current.then((list) => this.#apply(transform, index, list))
@@ -147,7 +213,8 @@ export class Pipeline {
 
 function collect(out: Draft[], result: Draft | readonly Draft[] | null): void {
   if (result === null) return;
-  if (Array.isArray(result)) out.push(...(result as readonly Draft[]));
+  // Not `push(...result)`: a transform that splits into very many would overflow the stack.
+  if (Array.isArray(result)) for (const draft of result as readonly Draft[]) out.push(draft);
   else out.push(result as Draft);
 }
 

@@ -18,5 +18,14 @@ export function atTurnEnd(work: TurnWork): void {
 function flushAll(): void {
   const due = queue;
   queue = [];
-  for (const work of due) work.flush();
+  for (const work of due) {
+    try {
+      work.flush();
+    } catch (error) {
+      // Thrown on its own, as an uncaught error: it must not keep the batches of others from going out.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
 }

@@ -1,26 +1,49 @@
 /** The contract of a transport: how a client that asked for a channel receives it. */
 import type { Channel } from "../channel/channel.ts";
 import type { MaybePromise } from "../channel/log.ts";
+import type { Message } from "../channel/message.ts";
+import type { IncomingDraft } from "../channel/pipeline.ts";
 import type { Start } from "../channel/position.ts";
 
+/** One client's access to one channel. */
+export interface Access {
+  readonly channel: Channel;
+  /** The server's view of this client, which the transport tells of its connection. */
+  readonly subscriber: Subscriber;
+  /**
+   * Takes what the client sent: through the `receive` hooks, then the channel's pipeline.
+   *
+   * @returns What was committed; nothing when a hook swallowed it.
+   * @throws {RequestError} When this client may not publish or the draft is refused.
+   */
+  submit(draft: IncomingDraft): MaybePromise<readonly Message[]>;
+}
+
 /** A request for a channel, with all that a transport needs to answer it. */
-export interface Exchange {
+export interface Exchange extends Access {
   readonly request: Request;
   readonly query: URLSearchParams;
-  readonly channel: Channel;
   /** The channel's path as this request wrote it, percent-encoded: `/channels/chat/caf%C3%A9`. */
   readonly path: string;
   readonly start: Start;
-  readonly client: Subscriber;
   readonly listener: Listener;
-  /** What came in by this connection; absent on transports that only send. */
-  readonly receive: ReceiveFrame;
+}
+
+/** A request for a socket that carries many channels. */
+export interface ManyExchange {
+  readonly request: Request;
+  readonly listener: Listener;
+  /**
+   * @param name A channel's name, parameters percent-encoded where they hold `/`, `%`, `?` or `#`.
+   * @throws {RequestError} When there is no such channel or it does not expose this transport.
+   */
+  open(name: string): MaybePromise<Access>;
 }
 
 /** The server's view of one client; the transport gives it its ways to answer. */
 export interface Subscriber {
   readonly id: string;
-  /** Set by the transport when the connection stands. */
+  /** The connection stands: counted, and told to `joined` hooks. */
   connect(ways: ClientWays): void;
   /** MUST be called once when the connection is gone, however it ended. */
   disconnect(): void;
@@ -33,9 +56,6 @@ export interface ClientWays {
   close(code: number, reason: string): void;
 }
 
-/** A client's frame, on its way to the `receive` hooks and to be published. */
-export type ReceiveFrame = (data: string | Uint8Array) => void;
-
 /** What the listener that took a request can do for it. */
 export interface Listener {
   /** Turns an HTTP/1.1 request into a WebSocket; false when it can't. */
@@ -44,16 +64,22 @@ export interface Listener {
   publish(topic: string, data: string | Uint8Array): void;
   /** Lets a request wait for its answer longer than the listener's idle timeout. */
   hold(request: Request, seconds: number): void;
-  /** The client takes server pushes on this request's connection (RFC 9113 §8.4). */
+  /** A port when the client takes server pushes on this request's connection (RFC 9113 §8.4). */
   push(request: Request): PushPort | null;
 }
 
 /** Pushes responses on the stream of one request. */
 export interface PushPort {
+  /** The same object for all requests of one connection. */
+  readonly connection: object;
+  /** A push would be promised at once: the client's limit of concurrent streams leaves room. */
+  readonly hasRoom: boolean;
   /**
-   * Promises `path` and answers it. Waits for a free stream and for flow control.
+   * Promises `path` and answers it, in the order of the calls. Waits for a free stream and for flow
+   * control; the caller bounds what waits.
    *
-   * @param done Called once when the response was handed over, or failed.
+   * @param done Called once, never within the call, when the response was handed over or failed
+   *   (a `PushError`).
    */
   push(
     path: string,
@@ -77,6 +103,8 @@ export interface Socket {
   subscribe(topic: string): void;
   unsubscribe(topic: string): void;
   close(code?: number, reason?: string): void;
+  pause(): void;
+  resume(): void;
   getBufferedAmount(): number;
   readonly readyState: number;
 }
@@ -84,6 +112,9 @@ export interface Socket {
 export interface TransportOptions {
   /** Bytes that may wait for one slow connection. */
   readonly bufferBytes: number;
+  /** Bytes of one message's data. */
+  readonly messageBytes: number;
+  /** SSE's `retry:` field, milliseconds. */
   readonly retryMs: number;
   readonly heartbeatMs: number;
 }
@@ -92,12 +123,14 @@ export interface Transport {
   /** The name that `transports:` in the config and `?transport=` know it by. */
   readonly name: string;
   /** Whether this request asks for this transport, `?transport=` aside. */
-  matches(request: Request, query: URLSearchParams, listener: Listener): boolean;
+  matches(request: Request, listener: Listener): boolean;
   /**
    * Serves the request. A WebSocket gives no response.
    *
    * MUST deliver what `CatchUp` or `Cursor` gives, in that order; MUST tell of a gap before anything
    * later; MUST bound what waits for the client by `bufferBytes`.
+   *
+   * @throws {RequestError} When the request can't be served.
    */
   serve(exchange: Exchange): MaybePromise<Response | undefined>;
   /**

@@ -1,0 +1,146 @@
+import { describe, expect, test } from "bun:test";
+import { FanOut, type FanOutGroup } from "./fan-out.ts";
+import { Message, sealDraft } from "./message.ts";
+import { endTurn } from "./testing.ts";
+
+let top = 0;
+const message = () => new Message("prices", "e", ++top, 0, sealDraft({ data: "x" }, 1024));
+const messages = (count: number) => Array.from({ length: count }, message);
+
+/** A group that writes down each batch that it is given. */
+class Group implements FanOutGroup {
+  size = 1;
+  readonly batches: number[][] = [];
+  onDeliver: () => void = () => {};
+
+  deliver(batch: readonly Message[]): void {
+    this.batches.push(batch.map(({ offset }) => offset));
+    this.onDeliver();
+  }
+}
+
+function open(...keys: string[]) {
+  top = 10;
+  const errors: unknown[] = [];
+  const fanOut = new FanOut(top, (error) => errors.push(error));
+  const groups = keys.map((key) => fanOut.group(key, () => new Group()));
+  return { fanOut, groups, errors };
+}
+
+describe("FanOut", () => {
+  test("sends all of a turn as one batch, to each group once", async () => {
+    const { fanOut, groups } = open("a", "b");
+    fanOut.push(messages(1));
+    fanOut.push(messages(2));
+    expect(fanOut.flushed).toBe(10);
+    await endTurn();
+    for (const group of groups) expect(group.batches).toEqual([[11, 12, 13]]);
+    expect(fanOut.flushed).toBe(13);
+    fanOut.push(messages(1));
+    await endTurn();
+    for (const group of groups) expect(group.batches).toEqual([[11, 12, 13], [14]]);
+  });
+
+  test("sends nothing twice when it was flushed before the turn ended", async () => {
+    const { fanOut, groups } = open("a");
+    fanOut.push(messages(1));
+    fanOut.flush();
+    fanOut.flush();
+    fanOut.push(messages(1));
+    expect(groups[0]!.batches).toEqual([[11]]);
+    await endTurn();
+    expect(groups[0]!.batches).toEqual([[11], [12]]);
+  });
+
+  test("moves on with nobody there", () => {
+    const { fanOut } = open();
+    fanOut.push(messages(3));
+    fanOut.flush();
+    expect(fanOut.flushed).toBe(13);
+  });
+
+  test("calls no group for an empty batch", async () => {
+    const { fanOut, groups } = open("a");
+    fanOut.push([]);
+    fanOut.flush();
+    await endTurn();
+    expect(groups[0]!.batches).toEqual([]);
+  });
+
+  test("makes a group once for a key and lets go of one that is empty when a batch goes out", () => {
+    const { fanOut, groups } = open("a", "b");
+    expect(fanOut.group("a", () => new Group())).toBe(groups[0]!);
+    expect(fanOut.size).toBe(2);
+    groups[0]!.size = 0;
+    groups[1]!.size = 5;
+    expect(fanOut.size).toBe(5);
+    fanOut.push(messages(1));
+    fanOut.flush();
+    expect(groups[0]!.batches).toEqual([]);
+    expect(fanOut.group("a", () => new Group())).not.toBe(groups[0]!);
+    expect(fanOut.group("b", () => new Group())).toBe(groups[1]!);
+  });
+
+  test("serves the other groups when one throws, and tells of it", () => {
+    const { fanOut, groups, errors } = open("a", "b", "c");
+    const error = new Error("boom");
+    groups[0]!.onDeliver = () => {
+      throw error;
+    };
+    fanOut.push(messages(1));
+    fanOut.flush();
+    expect(errors).toEqual([error]);
+    for (const group of groups) expect(group.batches).toEqual([[11]]);
+    fanOut.push(messages(1));
+    fanOut.flush();
+    for (const group of groups) expect(group.batches).toEqual([[11], [12]]);
+  });
+
+  test("goes on after an error handler that throws", () => {
+    top = 10;
+    const fanOut = new FanOut(top, (error) => {
+      throw error;
+    });
+    const group = fanOut.group("a", () => new Group());
+    group.onDeliver = () => {
+      throw new Error("boom");
+    };
+    fanOut.push(messages(1));
+    expect(() => fanOut.flush()).toThrow("boom");
+    fanOut.push(messages(1));
+    expect(() => fanOut.flush()).toThrow("boom");
+    expect(group.batches).toEqual([[11], [12]]);
+  });
+
+  test("lets what is published within a delivery overtake it for no group", async () => {
+    const { fanOut, groups } = open("a", "b");
+    groups[0]!.onDeliver = () => {
+      if (top < 14) fanOut.push(messages(1));
+      fanOut.flush();
+    };
+    fanOut.push(messages(1));
+    fanOut.flush();
+    for (const group of groups) expect(group.batches).toEqual([[11]]);
+    expect(fanOut.isDelivering).toBe(false);
+    await endTurn();
+    await endTurn();
+    await endTurn();
+    for (const group of groups) expect(group.batches).toEqual([[11], [12], [13], [14]]);
+  });
+
+  test("leaves a group that is made within a delivery out of that batch: its members have it", () => {
+    const { fanOut, groups } = open("a");
+    const late: Group[] = [];
+    groups[0]!.onDeliver = () => {
+      expect(fanOut.isDelivering).toBe(true);
+      expect(fanOut.flushed).toBe(top);
+      late.push(fanOut.group("late", () => new Group()));
+    };
+    fanOut.push(messages(1));
+    fanOut.flush();
+    expect(late[0]!.batches).toEqual([]);
+    fanOut.push(messages(1));
+    fanOut.flush();
+    expect(late[0]!.batches).toEqual([[12]]);
+  });
+});

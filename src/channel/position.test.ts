@@ -1,0 +1,69 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { createEpoch, formatPosition, parsePosition } from "./position.ts";
+
+describe("parsePosition()", () => {
+  test("reads back what formatPosition() wrote", () => {
+    const epoch = fc.stringMatching(/^[0-9a-z]{1,32}$/);
+    fc.assert(
+      fc.property(epoch, fc.nat(Number.MAX_SAFE_INTEGER % 1e15), (epoch, offset) => {
+        expect(parsePosition(formatPosition(epoch, offset))).toEqual({ epoch, offset });
+      }),
+    );
+  });
+
+  test.each([
+    "",
+    "mfz3k9",
+    "mfz3k9-",
+    "-42",
+    "mfz3k9--1",
+    "mfz3k9-01",
+    "mfz3k9-1.5",
+    "mfz3k9-1e3",
+    "mfz3k9-42\n",
+    " mfz3k9-42",
+    "MFZ3K9-42",
+    "mfz3k9-٤٢",
+    "mfz3k9-9999999999999999",
+    `${"a".repeat(33)}-1`,
+  ])("gives null for %j", (text) => {
+    expect(parsePosition(text)).toBeNull();
+  });
+
+  test("takes nothing that would be written otherwise", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom(..."0123z-") }), (text) => {
+        const position = parsePosition(text);
+        if (position) expect(formatPosition(position.epoch, position.offset)).toBe(text);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+describe("createEpoch()", () => {
+  test("names no two lives alike, in one millisecond or with a clock set back", () => {
+    const start = Date.now();
+    const clock = [start, start, start, start - 60_000, 0, start + 5, start + 1];
+    const epochs = Array.from({ length: 5000 }, (_, i) => createEpoch(clock[i % clock.length]));
+    expect(new Set(epochs).size).toBe(epochs.length);
+  });
+
+  test("gives what a position can carry", () => {
+    const epoch = createEpoch();
+    expect(parsePosition(`${epoch}-0`)).toEqual({ epoch, offset: 0 });
+  });
+
+  test("differs by chance between two processes that start in the same millisecond", () => {
+    const prefixes = new Set<string>();
+    const chances = new Set<string>();
+    for (let i = 0; i < 200; i++) {
+      const epoch = createEpoch();
+      prefixes.add(epoch.slice(0, -2));
+      chances.add(epoch.slice(-2));
+    }
+    expect(prefixes.size).toBe(200);
+    expect(chances.size).toBeGreaterThan(100);
+  });
+});

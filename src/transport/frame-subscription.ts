@@ -1,0 +1,96 @@
+/** One channel on a `tidewire.v1` socket. */
+import { CatchUp, type Receiver } from "../channel/catch-up.ts";
+import type { Gap } from "../channel/cursor.ts";
+import type { Message } from "../channel/message.ts";
+import { formatPosition, type Start } from "../channel/position.ts";
+import { encodeFrame } from "./envelope.ts";
+import type { FrameSocket } from "./frame-socket.ts";
+import type { Ref } from "./frame.ts";
+import { groupKey, SocketGroup, type GroupSocket } from "./socket-group.ts";
+import type { Access, Socket } from "./transport.ts";
+
+export class FrameSubscription implements Receiver, GroupSocket {
+  readonly access: Access;
+  readonly #owner: FrameSocket;
+  readonly #ref: Ref;
+  /** The client showed a position: whether it was recovered is worth telling. */
+  readonly #resumes: boolean;
+  #catchUp: CatchUp | null;
+  #group: SocketGroup | null = null;
+  #isTold = false;
+
+  constructor(owner: FrameSocket, access: Access, start: Start, ref: Ref) {
+    this.access = access;
+    this.#owner = owner;
+    this.#ref = ref;
+    this.#resumes = start.from === "after";
+    this.#catchUp = new CatchUp(access.channel, this, start);
+  }
+
+  get socket(): Socket {
+    return this.#owner.socket;
+  }
+
+  run(): void {
+    const { subscriber, channel } = this.access;
+    subscriber.connect({
+      send: (data, event) =>
+        this.#owner.write({ type: "message", channel: channel.name, event, data }),
+      close: (code, reason) => this.#owner.end(code, reason),
+    });
+    this.#catchUp?.run();
+  }
+
+  drained(): void {
+    this.#catchUp?.drained();
+  }
+
+  gap(gap: Gap): void {
+    this.#tell(gap.id, false);
+    this.#owner.write({ type: "gap", channel: this.access.channel.name, ...gap });
+  }
+
+  replay(batch: readonly Message[]): boolean {
+    this.#tell(formatPosition(this.access.channel.log.epoch, batch[0]!.offset - 1), this.#resumes);
+    const { socket } = this;
+    for (const message of batch) socket.send(encodeFrame(message), false);
+    return socket.getBufferedAmount() < this.#owner.options.bufferBytes / 2;
+  }
+
+  live(position: string): void {
+    this.#catchUp = null;
+    this.#tell(position, this.#resumes);
+    const { listener, options } = this.#owner;
+    const { channel } = this.access;
+    this.#group = channel.fanOut.group(
+      groupKey("v1"),
+      () => new SocketGroup(listener, `v1/${channel.name}`, encodeFrame, options.bufferBytes),
+    );
+    this.#group.add(this);
+  }
+
+  fail(): void {
+    const { name } = this.access.channel;
+    this.#owner.drop(name, "history", `the history of channel "${name}" can't be read now`);
+  }
+
+  tooSlow(): void {
+    this.#owner.tooSlow();
+  }
+
+  leave(): void {
+    this.#catchUp?.stop();
+    this.#catchUp = null;
+    this.#group?.delete(this);
+    this.#group = null;
+    this.access.subscriber.disconnect();
+  }
+
+  /** Says that the subscription stands, once, before anything is delivered. */
+  #tell(id: string, recovered: boolean): void {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    const { name } = this.access.channel;
+    this.#owner.write({ type: "subscribed", channel: name, id, recovered, ref: this.#ref });
+  }
+}

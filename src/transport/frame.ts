@@ -1,0 +1,108 @@
+/** The frames that a client sends in `tidewire.v1`, read and checked. */
+import { RequestError } from "./errors.ts";
+
+/** Echoed in the answer, so that a client knows which request it is to. */
+export type Ref = string | number | undefined;
+
+export type ClientFrame =
+  | { type: "subscribe"; channel: string; after: string | null; last: number | null; ref: Ref }
+  | { type: "unsubscribe"; channel: string; ref: Ref }
+  | {
+      type: "publish";
+      channel: string | null;
+      data: unknown;
+      event: unknown;
+      key: unknown;
+      ref: Ref;
+    };
+
+const MEMBERS: Record<ClientFrame["type"], readonly string[]> = {
+  subscribe: ["type", "channel", "after", "last", "ref"],
+  unsubscribe: ["type", "channel", "ref"],
+  publish: ["type", "channel", "data", "event", "key", "ref"],
+};
+
+/** A frame that is not one of the protocol's; `ref` is the frame's, where it could be read. */
+export class FrameError extends RequestError {
+  readonly ref: Ref;
+  constructor(detail: string, ref: Ref) {
+    super(400, "bad-frame", detail);
+    this.ref = ref;
+  }
+}
+
+/**
+ * Parses a frame.
+ *
+ * @throws {FrameError} When it is not JSON, not of a known type, or a member is missing, unknown or of a
+ *   wrong type.
+ */
+export function parseFrame(frame: string | Uint8Array): ClientFrame {
+  if (typeof frame !== "string") {
+    throw new FrameError("a tidewire.v1 frame is text, not binary", undefined);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(frame);
+  } catch (error) {
+    throw new FrameError(`the frame is not JSON: ${(error as Error).message}`, undefined);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new FrameError(
+      `a frame is an object such as {"type":"subscribe","channel":"prices"}`,
+      undefined,
+    );
+  }
+  const members = value as Record<string, unknown>;
+  const ref = readRef(members["ref"]);
+  const { type } = members;
+  if (type !== "subscribe" && type !== "unsubscribe" && type !== "publish") {
+    throw new FrameError(
+      `type is ${JSON.stringify(type) ?? "missing"}; it must be "subscribe", "unsubscribe" or "publish"`,
+      ref,
+    );
+  }
+  const unknown = Object.keys(members).find((name) => !MEMBERS[type].includes(name));
+  if (unknown !== undefined) {
+    const known = MEMBERS[type].map((name) => `"${name}"`).join(", ");
+    throw new FrameError(`"${unknown}" is not a member of a ${type} frame; it has ${known}`, ref);
+  }
+  const channel = readText(members, "channel", ref);
+  if (type === "publish") {
+    if (!("data" in members)) throw new FrameError(`a publish frame needs "data"`, ref);
+    return {
+      type,
+      channel,
+      data: members["data"],
+      event: members["event"],
+      key: members["key"],
+      ref,
+    };
+  }
+  if (channel === null) throw new FrameError(`a ${type} frame needs "channel"`, ref);
+  if (type === "unsubscribe") return { type, channel, ref };
+  const last = members["last"] ?? null;
+  if (last !== null && !(Number.isSafeInteger(last) && (last as number) >= 0)) {
+    throw new FrameError(`last is ${JSON.stringify(last)}; it must be a whole number from 0`, ref);
+  }
+  return {
+    type,
+    channel,
+    after: readText(members, "after", ref),
+    last: last as number | null,
+    ref,
+  };
+}
+
+function readRef(ref: unknown): Ref {
+  if (typeof ref === "string" || typeof ref === "number") return ref;
+  if (ref === undefined || ref === null) return undefined;
+  throw new FrameError("ref must be a string or a number", undefined);
+}
+
+function readText(members: Record<string, unknown>, name: string, ref: Ref): string | null {
+  const value = members[name];
+  if (value === undefined || value === null) return null;
+  if (typeof value === "string") return value;
+  throw new FrameError(`${name} is ${JSON.stringify(value)}; it must be a string`, ref);
+}

@@ -1,0 +1,225 @@
+/** One subscriber of HTTP/2 push: what is promised to it, and the lines of its held stream, in order. */
+import { CatchUp, type Receiver } from "../channel/catch-up.ts";
+import type { Gap } from "../channel/cursor.ts";
+import type { Message } from "../channel/message.ts";
+import { CLOSE } from "./errors.ts";
+import { messageHeaders } from "./message-response.ts";
+import { PushError } from "./push-error.ts";
+import type { Exchange, PushPort } from "./transport.ts";
+
+/** A message ready to be pushed to any number of subscribers. */
+export interface PreparedPush {
+  readonly id: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+  /** Bytes that it counts for while it waits. */
+  readonly cost: number;
+}
+
+/** What a waiting push takes beside its data: without it, many tiny messages would wait for free. */
+const OVERHEAD_BYTES = 256;
+
+export function preparePush(message: Message): PreparedPush {
+  return {
+    id: message.id,
+    headers: messageHeaders(message),
+    body: message.bytes,
+    cost: message.size + OVERHEAD_BYTES,
+  };
+}
+
+export interface Http2PushStreamOptions {
+  readonly exchange: Exchange;
+  readonly port: PushPort;
+  /** Bytes that may wait for this client; see `OVERHEAD_BYTES`. */
+  readonly bufferBytes: number;
+  /** Joins the live fan-out; returns how to leave it. */
+  readonly join: (stream: Http2PushStream) => () => void;
+  /** Called once, when the stream ended or the client went. */
+  readonly onEnd: (stream: Http2PushStream) => void;
+}
+
+/** A line of the held stream that waits for its turn. */
+interface Line {
+  readonly line: Uint8Array;
+  readonly cost: number;
+}
+
+const encoder = new TextEncoder();
+
+export class Http2PushStream implements Receiver {
+  readonly #options: Http2PushStreamOptions;
+  #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+  #catchUp: CatchUp | null = null;
+  #leave: (() => void) | null = null;
+  /** What may not be sent yet: a line waits for the pushes before it, a push for the line before it. */
+  #queue: (PreparedPush | Line)[] = [];
+  /** What comes before this index of the queue was sent. */
+  #head = 0;
+  /** Pushes handed to the port and not done. */
+  #pushing = 0;
+  /** A line is on its way: DATA waits for flow control and PUSH_PROMISE does not, so it could be passed. */
+  #writing = false;
+  /** The body's reader waits for a line. */
+  #wanted = false;
+  #waitingBytes = 0;
+  #ended = false;
+
+  constructor(options: Http2PushStreamOptions) {
+    this.#options = options;
+  }
+
+  /** Starts to deliver; the body is what the held stream is answered with. */
+  open(): ReadableStream<Uint8Array> {
+    const { channel, start, subscriber } = this.#options.exchange;
+    // With a high-water mark of 0, `pull` means: the last line has gone out, and the next is awaited.
+    const body = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => void (this.#controller = controller),
+        pull: () => this.#lineWanted(),
+        cancel: () => this.#finish(),
+      },
+      { highWaterMark: 0 },
+    );
+    subscriber.connect({
+      send: (data, event) =>
+        this.#write({ type: "message", channel: channel.name, event, data: jsonData(data) }),
+      close: (code, reason) => this.end(code, reason),
+    });
+    this.#catchUp = new CatchUp(channel, this, start);
+    this.#catchUp.run();
+    return body;
+  }
+
+  gap({ after, id }: Gap): void {
+    this.#write({ type: "gap", channel: this.#options.exchange.channel.name, after, id });
+  }
+
+  replay(batch: readonly Message[]): boolean {
+    for (const message of batch) this.#add(preparePush(message));
+    this.#advance();
+    return this.#hasRoom;
+  }
+
+  live(position: string): void {
+    this.#catchUp = null;
+    const channel = this.#options.exchange.channel.name;
+    this.#write({ type: "subscribed", channel, id: position });
+    if (!this.#ended) this.#leave = this.#options.join(this);
+  }
+
+  fail(): void {
+    this.end(CLOSE.internal, "the history can't be read now");
+  }
+
+  /** Pushes one live batch, or ends the stream of a client that takes them too slowly. */
+  deliver(pushes: readonly PreparedPush[]): void {
+    if (this.#waitingBytes >= this.#options.bufferBytes) return this.#slow();
+    for (const push of pushes) this.#add(push);
+    this.#advance();
+  }
+
+  /** Ends the held stream with a `closing` line. What waits is let go of: the client comes back for it. */
+  end(code: number, reason: string): void {
+    const controller = this.#controller;
+    if (this.#ended || controller === null) return;
+    this.#finish();
+    controller.enqueue(encodeLine({ type: "closing", code, reason }));
+    controller.close();
+  }
+
+  get #hasRoom(): boolean {
+    // The other half is for what is published when it has just caught up.
+    return this.#waitingBytes * 2 <= this.#options.bufferBytes;
+  }
+
+  #slow(): void {
+    this.end(CLOSE.slowConsumer, "slow consumer: come back with the last id you have");
+  }
+
+  #write(value: Record<string, unknown>): void {
+    if (this.#ended) return;
+    if (this.#waitingBytes >= this.#options.bufferBytes) return this.#slow();
+    const line = encodeLine(value);
+    this.#add({ line, cost: line.byteLength + OVERHEAD_BYTES });
+    this.#advance();
+  }
+
+  #add(item: PreparedPush | Line): void {
+    if (this.#ended) return;
+    this.#waitingBytes += item.cost;
+    this.#queue.push(item);
+  }
+
+  /** Sends what is due, in order. */
+  #advance(): void {
+    while (this.#head < this.#queue.length && !this.#writing) {
+      const item = this.#queue[this.#head]!;
+      if ("line" in item) {
+        if (this.#pushing > 0 || !this.#wanted) break;
+        this.#head++;
+        this.#wanted = false;
+        this.#writing = true;
+        // The body's reader holds it from here on, and no more than this one.
+        this.#waitingBytes -= item.cost;
+        this.#controller!.enqueue(item.line);
+      } else {
+        this.#head++;
+        this.#push(item);
+      }
+    }
+    if (this.#head === this.#queue.length) {
+      this.#queue = [];
+      this.#head = 0;
+    }
+  }
+
+  #push({ id, headers, body, cost }: PreparedPush): void {
+    const { port, exchange } = this.#options;
+    this.#pushing++;
+    port.push(`${exchange.path}/messages/${id}`, headers, body, (error) => {
+      this.#pushing--;
+      this.#waitingBytes -= cost;
+      if (this.#ended) return;
+      // A client that refuses a promised message knows of it. One that was never told would miss it.
+      if (error instanceof PushError && !error.promised) {
+        return this.end(CLOSE.tryLater, `${error.message}; come back with the last id you have`);
+      }
+      this.#settled();
+    });
+  }
+
+  #lineWanted(): void {
+    this.#wanted = true;
+    this.#writing = false;
+    this.#settled();
+  }
+
+  /** Something went out: go on with what waited for it. */
+  #settled(): void {
+    if (this.#queue.length > 0) this.#advance();
+    if (this.#hasRoom) this.#catchUp?.drained();
+  }
+
+  #finish(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#queue = [];
+    this.#head = 0;
+    this.#catchUp?.stop();
+    this.#catchUp = null;
+    this.#leave?.();
+    this.#leave = null;
+    this.#options.onEnd(this);
+    this.#options.exchange.subscriber.disconnect();
+  }
+}
+
+function encodeLine(value: Record<string, unknown>): Uint8Array<ArrayBuffer> {
+  return encoder.encode(`${JSON.stringify(value)}\n`);
+}
+
+/** Bytes have no form in JSON: they are sent as base64, as in every other framing. */
+function jsonData(data: unknown): unknown {
+  return data instanceof Uint8Array ? Buffer.from(data).toString("base64") : data;
+}

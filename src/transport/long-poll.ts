@@ -1,0 +1,227 @@
+/**
+ * Long-poll: a request is answered with what comes after its position, or held until something does.
+ *
+ * Stateless: the position is in the request, so any node can answer the next one.
+ */
+import { Cursor, type Gap, type Step } from "../channel/cursor.ts";
+import type { FanOutGroup } from "../channel/fan-out.ts";
+import type { Message } from "../channel/message.ts";
+import { encodePage, ENVELOPE_TYPE } from "./envelope.ts";
+import { RequestError } from "./errors.ts";
+import { messageHeaders } from "./message-response.ts";
+import { spreadCalls } from "./spread.ts";
+import type { Exchange, Transport, TransportOptions } from "./transport.ts";
+
+const DEFAULT_WAIT_S = 25;
+const MAX_WAIT_S = 60;
+const DEFAULT_LIMIT = 100;
+const MAX_LIMIT = 1000;
+/** How often polls that waited long enough are looked for, in milliseconds. */
+const SWEEP_MS = 250;
+/** Both framings stand behind one URL, and no cache may answer a poll with an old answer. */
+const SHARED = { "cache-control": "no-cache", vary: "Accept" };
+
+export class LongPollTransport implements Transport {
+  readonly name = "long-poll";
+  readonly #options: TransportOptions;
+  readonly #polls = new Set<Poll>();
+  #sweeper: Timer | null = null;
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+  }
+
+  /** Whatever asks for no other transport. */
+  matches(): boolean {
+    return true;
+  }
+
+  async serve(exchange: Exchange): Promise<Response> {
+    const poll = new Poll(exchange, this.#options.bufferBytes);
+    // Asked again when a batch went out while the answer was on its way back: it is history by now.
+    do {
+      const answer = await poll.answerNow();
+      if (answer) return answer;
+    } while (!poll.isLevel);
+    if (exchange.request.signal.aborted) return poll.answerEmpty();
+    this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
+    exchange.listener.hold(exchange.request, poll.waitSeconds + 10);
+    this.#polls.add(poll);
+    return poll.hold(() => this.#polls.delete(poll));
+  }
+
+  async shutdown(spreadMs: number): Promise<void> {
+    if (this.#sweeper) clearInterval(this.#sweeper);
+    await spreadCalls(this.#polls, spreadMs, (poll) => poll.settle(poll.answerEmpty(spreadMs)));
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    for (const poll of this.#polls) {
+      if (poll.deadline <= now) poll.settle(poll.answerEmpty());
+    }
+  }
+}
+
+/** Held polls of one channel with one framing. */
+class PollGroup implements FanOutGroup {
+  readonly members = new Set<Poll>();
+
+  get size(): number {
+    return this.members.size;
+  }
+
+  deliver(batch: readonly Message[]): void {
+    const polls = [...this.members];
+    this.members.clear();
+    for (const poll of polls) poll.settle(poll.answerBatch(batch));
+  }
+}
+
+class Poll {
+  /** Where `performance.now()` stands when this poll has waited long enough. */
+  readonly deadline: number;
+  readonly waitSeconds: number;
+  readonly #exchange: Exchange;
+  readonly #isEnvelope: boolean;
+  readonly #limit: number;
+  readonly #pageBytes: number;
+  readonly #cursor: Cursor;
+  /** URL of the next poll, up to the position. */
+  readonly #nextUrl: string;
+  #gap: Gap | null = null;
+  #group: PollGroup | null = null;
+  #resolve: ((response: Response) => void) | null = null;
+  #onSettle: (() => void) | null = null;
+
+  constructor(exchange: Exchange, pageBytes: number) {
+    const { query, channel, request, start, path } = exchange;
+    this.#exchange = exchange;
+    this.#isEnvelope = request.headers.get("accept")?.includes(ENVELOPE_TYPE) ?? false;
+    this.#limit = this.#isEnvelope ? readLimit(query) : 1;
+    this.#pageBytes = pageBytes;
+    this.waitSeconds = readWait(query);
+    this.deadline = performance.now() + this.waitSeconds * 1000;
+    this.#nextUrl = `${path}?${otherParameters(query)}after=`;
+    this.#cursor = new Cursor(channel, start);
+  }
+
+  get isLevel(): boolean {
+    return this.#cursor.isLevel;
+  }
+
+  /** The answer, when something waits already, or when the client does not want to wait. */
+  async answerNow(): Promise<Response | null> {
+    while (!this.#cursor.isLevel) {
+      const read = this.#cursor.read({ count: this.#limit, bytes: this.#pageBytes });
+      const step: Step = read instanceof Promise ? await read : read;
+      this.#gap ??= step.gap;
+      if (step.messages.length > 0) return this.answerBatch(step.messages);
+    }
+    // An envelope can tell of a gap by itself; raw framing tells of it with the next message.
+    if (this.#isEnvelope && this.#gap) return this.answerBatch([]);
+    return this.waitSeconds === 0 ? this.answerEmpty() : null;
+  }
+
+  /** Joins the polls that the next batch answers. MUST be called while the poll is level. */
+  hold(onSettle: () => void): Promise<Response> {
+    const { channel, request, subscriber } = this.#exchange;
+    const key = this.#isEnvelope ? "long-poll/envelope" : "long-poll/raw";
+    this.#group = channel.fanOut.group(key, () => new PollGroup());
+    this.#group.members.add(this);
+    this.#onSettle = onSettle;
+    subscriber.connect({
+      // A poll holds no connection of its own: there is nobody to send to between two polls.
+      send: () => {},
+      close: () => this.settle(this.answerEmpty()),
+    });
+    request.signal.addEventListener("abort", () => this.settle(this.answerEmpty()));
+    return new Promise((resolve) => (this.#resolve = resolve));
+  }
+
+  settle(response: Response): void {
+    const resolve = this.#resolve;
+    if (resolve === null) return;
+    this.#resolve = null;
+    this.#group?.members.delete(this);
+    this.#onSettle?.();
+    this.#exchange.subscriber.disconnect();
+    resolve(response);
+  }
+
+  answerBatch(batch: readonly Message[]): Response {
+    return this.#isEnvelope ? this.#envelope(batch) : this.#raw(batch[0]!);
+  }
+
+  /** 204: nothing came. @param retryMs When the server stops: how long to stay away at most. */
+  answerEmpty(retryMs = 0): Response {
+    const headers = this.#headers(this.#cursor.position);
+    if (retryMs > 0) headers["retry-after"] = String(Math.ceil((Math.random() * retryMs) / 1000));
+    return new Response(null, { status: 204, headers });
+  }
+
+  #raw(message: Message): Response {
+    return new Response(message.bytes as Uint8Array<ArrayBuffer>, {
+      headers: {
+        ...messageHeaders(message, SHARED["cache-control"]),
+        ...this.#headers(message.id),
+      },
+    });
+  }
+
+  #envelope(batch: readonly Message[]): Response {
+    const taken = batch.slice(0, this.#limit);
+    const next = taken[taken.length - 1]?.id ?? this.#cursor.position;
+    return new Response(encodePage(taken, next, this.#gap !== null), {
+      headers: { "content-type": ENVELOPE_TYPE, etag: `"${next}"`, ...this.#headers(next) },
+    });
+  }
+
+  #headers(position: string): Record<string, string> {
+    const headers: Record<string, string> = {
+      ...SHARED,
+      link: `<${this.#nextUrl}${position}>; rel="next"`,
+    };
+    if (this.#gap) headers["tidewire-gap"] = `after="${this.#gap.after}", id="${this.#gap.id}"`;
+    return headers;
+  }
+}
+
+function readWait(query: URLSearchParams): number {
+  const text = query.get("wait");
+  if (text === null) return DEFAULT_WAIT_S;
+  const seconds = /^\d+(\.\d+)?s?$/.test(text) ? parseFloat(text) : NaN;
+  if (!(seconds <= MAX_WAIT_S)) {
+    throw new RequestError(
+      400,
+      "bad-wait",
+      `wait is "${text}"; it must be a number of seconds from 0 to ${MAX_WAIT_S}, such as wait=25`,
+    );
+  }
+  return seconds;
+}
+
+/** Reads `?limit=`, the most messages of one page. */
+export function readLimit(query: URLSearchParams): number {
+  const text = query.get("limit");
+  if (text === null) return DEFAULT_LIMIT;
+  const limit = /^\d+$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > MAX_LIMIT) {
+    throw new RequestError(
+      400,
+      "bad-limit",
+      `limit is "${text}"; it must be a whole number from 1 to ${MAX_LIMIT}`,
+    );
+  }
+  return limit;
+}
+
+/** The parameters that the next poll keeps: all but where to start. */
+function otherParameters(query: URLSearchParams): string {
+  let text = "";
+  for (const [name, value] of query) {
+    if (name === "after" || name === "last") continue;
+    text += `${encodeURIComponent(name)}=${encodeURIComponent(value)}&`;
+  }
+  return text;
+}

@@ -1,0 +1,64 @@
+/** Where to start, as a client writes it. */
+import { LIVE, parsePosition, type Start } from "../channel/position.ts";
+import { RequestError } from "./errors.ts";
+
+/**
+ * Reads `after`: a position, or `earliest`.
+ *
+ * @param where What to call it in an error, such as `Last-Event-ID`.
+ * @throws {RequestError} When it is neither.
+ */
+export function parseAfter(text: string, where: string): Start {
+  if (text === "earliest") return { from: "earliest" };
+  const position = parsePosition(text);
+  if (position) return { from: "after", position };
+  throw new RequestError(
+    400,
+    "bad-position",
+    `${where} is ${JSON.stringify(text.slice(0, 80))}; it must be the id of a message, such as "mfz3k9-42"${where === "Last-Event-ID" ? "" : `, or "earliest"`}`,
+  );
+}
+
+/**
+ * Reads `last`, a number of messages from history.
+ *
+ * @throws {RequestError} When it is not a whole number.
+ */
+export function parseLast(text: string): Start {
+  const count = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
+  if (Number.isNaN(count)) {
+    throw new RequestError(
+      400,
+      "bad-last",
+      `last is ${JSON.stringify(text.slice(0, 80))}; it must be a whole number such as last=10`,
+    );
+  }
+  return count === 0 ? LIVE : { from: "last", count };
+}
+
+/**
+ * Reads where a request wants to start: `Last-Event-ID`, else `after`, else `last`, else live.
+ *
+ * A browser's EventSource comes back with the URL that it was made with and the header beside it, so the
+ * header is the newer of the two.
+ *
+ * @param takesTag `If-None-Match` is a position too (long-poll): a browser's cache sends back the `ETag` of
+ *   the last answer to the same URL, so it is newer than what the URL says.
+ * @throws {RequestError} When a position is not one.
+ */
+export function parseStart(request: Request, query: URLSearchParams, takesTag: boolean): Start {
+  const lastEventId = request.headers.get("last-event-id");
+  if (lastEventId) return parseAfter(lastEventId, "Last-Event-ID");
+  const tag = takesTag ? request.headers.get("if-none-match") : null;
+  if (tag !== null && tag !== "*") return parseTag(tag);
+  const after = query.get("after");
+  if (after !== null) return parseAfter(after, "after");
+  const last = query.get("last");
+  return last === null ? LIVE : parseLast(last);
+}
+
+/** A tag that is no position of ours stands in a cache from before: that is a gap, not an error. */
+function parseTag(tag: string): Start {
+  const quoted = /"([^"]*)"/.exec(tag)?.[1] ?? "";
+  return { from: "after", position: parsePosition(quoted) ?? { epoch: "unknown", offset: 0 } };
+}
