@@ -1,0 +1,25 @@
+/** Reads a request's body, never more of it than is allowed. */
+import { RequestError } from "../transport/errors.ts";
+
+/** @throws {RequestError} 413 when the body has more than `limit` bytes. */
+export async function readBody(request: Request, limit: number): Promise<Uint8Array> {
+  const declared = Number(request.headers.get("content-length") ?? "0");
+  if (declared > limit) throw tooLarge(limit);
+  if (request.headers.has("content-length")) return new Uint8Array(await request.arrayBuffer());
+  if (request.body === null) return new Uint8Array(0);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
+    size += chunk.byteLength;
+    if (size > limit) throw tooLarge(limit);
+    chunks.push(chunk);
+  }
+  return chunks.length === 1 ? chunks[0]! : new Uint8Array(Buffer.concat(chunks));
+}
+
+function tooLarge(limit: number): RequestError {
+  // What is left of the body is not read: the connection can't be used again.
+  return new RequestError(413, "too-large", `the body has more than ${limit} bytes`, {
+    headers: { connection: "close" },
+  });
+}

@@ -1,0 +1,203 @@
+/** All declared channels: finds them by path or name, brings them to life, and lets go of idle ones. */
+import { dirname } from "node:path";
+import type { Broker } from "../broker/broker.ts";
+import { Channel } from "../channel/channel.ts";
+import { Directory, formatName, type Match, type Params } from "../channel/directory.ts";
+import type { MaybePromise } from "../channel/log.ts";
+import type { ChannelConfig, Config } from "../config/config.ts";
+import type { Log } from "../log.ts";
+import type { LoadedPlugin } from "../plugin/load.ts";
+import { startPlugins } from "../plugin/runtime.ts";
+import { RequestError } from "../transport/errors.ts";
+import { LiveChannel } from "./live-channel.ts";
+import { compileSchema } from "./schema.ts";
+
+/** How often idle pattern channels are looked for, in milliseconds. */
+const SWEEP_MS = 5000;
+
+/** A declaration, ready to make channels of. */
+interface Declared {
+  readonly config: ChannelConfig;
+  readonly validate: ((channel: string, data: unknown) => void) | null;
+}
+
+export interface ChannelsOptions {
+  readonly config: Config;
+  readonly broker: Broker;
+  /** Every plugin that the config uses, by its `use`. */
+  readonly plugins: ReadonlyMap<string, LoadedPlugin>;
+  readonly log: Log;
+}
+
+export class Channels {
+  readonly #options: ChannelsOptions;
+  readonly #byPath = new Directory<Declared>();
+  readonly #byName = new Directory<Declared>();
+  readonly #declared: Declared[] = [];
+  readonly #live = new Map<string, LiveChannel>();
+  /** Channels whose plugins are starting. */
+  readonly #opening = new Map<string, Promise<LiveChannel>>();
+  #patternCount = 0;
+  #sweeper: Timer | null = null;
+
+  constructor(options: ChannelsOptions) {
+    this.#options = options;
+    for (const config of options.config.channels) {
+      const declared = { config, validate: config.schema && compileSchema(config.schema) };
+      this.#declared.push(declared);
+      this.#byPath.add(config.path, declared);
+      this.#byName.add(config.pattern, declared);
+    }
+  }
+
+  /**
+   * Brings every static channel to life; their sources run from here on.
+   *
+   * @throws When a plugin's setup fails: the server must not start without it.
+   */
+  async start(): Promise<void> {
+    for (const declared of this.#declared) {
+      if (declared.config.pattern.params.length === 0) await this.#open(declared, {});
+    }
+    for (const live of this.#live.values()) live.plugins.startSources();
+    this.#sweeper = setInterval(() => void this.sweep(Date.now()), SWEEP_MS).unref();
+  }
+
+  get live(): Iterable<LiveChannel> {
+    return this.#live.values();
+  }
+
+  get declared(): readonly ChannelConfig[] {
+    return this.#declared.map(({ config }) => config);
+  }
+
+  /** Whether a channel is served at this percent-encoded path, which starts with a slash. */
+  match(path: string): Match<Declared> | null {
+    return find(this.#byPath, path.slice(1), "path");
+  }
+
+  /** Finds a channel by its name, parameters percent-encoded where they have to be. */
+  matchName(name: string): Match<Declared> | null {
+    return find(this.#byName, name, "channel name");
+  }
+
+  /** The live channel with this name, without bringing it to life. */
+  peek(name: string): LiveChannel | null {
+    const match = this.matchName(name);
+    if (!match) return null;
+    return this.#live.get(formatName(match.value.config.pattern, match.params)) ?? null;
+  }
+
+  /**
+   * The channel of a match, brought to life when it has to be.
+   *
+   * @throws {RequestError} 503 when too many are alive or a plugin's setup fails.
+   */
+  open(match: Match<Declared>): MaybePromise<LiveChannel> {
+    const { config } = match.value;
+    const name = formatName(config.pattern, match.params);
+    const live = this.#live.get(name);
+    if (live) {
+      live.channel.lastActive = Date.now();
+      return live;
+    }
+    return this.#opening.get(name) ?? this.#openPattern(name, match);
+  }
+
+  /** Lets go of pattern channels that nobody uses: their next life has another epoch, which is a gap. */
+  async sweep(now: number): Promise<void> {
+    for (const [name, live] of this.#live) {
+      if (live.config.pattern.params.length === 0 || !live.isIdle(now)) continue;
+      this.#live.delete(name);
+      this.#patternCount--;
+      await this.#close(live);
+    }
+  }
+
+  /** Ends all plugins and channels; what is under way is committed and sent first. */
+  async close(): Promise<void> {
+    if (this.#sweeper) clearInterval(this.#sweeper);
+    await Promise.allSettled(this.#opening.values());
+    await Promise.all([...this.#live.values()].map((live) => this.#close(live)));
+    this.#live.clear();
+  }
+
+  #openPattern(name: string, match: Match<Declared>): Promise<LiveChannel> {
+    const { channels: limit } = this.#options.config.limits;
+    if (this.#patternCount >= limit) {
+      throw new RequestError(
+        503,
+        "too-many-channels",
+        `this server has ${limit} channels alive, its limit; try again later`,
+        { headers: { "retry-after": "10" } },
+      );
+    }
+    this.#patternCount++;
+    const opening = this.#open(match.value, match.params)
+      .then((live) => {
+        live.plugins.startSources();
+        return live;
+      })
+      .catch((error) => {
+        this.#patternCount--;
+        this.#options.log.error("a channel could not be opened", { channel: name, error });
+        throw new RequestError(
+          503,
+          "channel-failed",
+          `channel "${name}" could not be opened: one of its plugins failed to start; the server's log says why`,
+          { headers: { "retry-after": "10" } },
+        );
+      })
+      .finally(() => this.#opening.delete(name));
+    this.#opening.set(name, opening);
+    return opening;
+  }
+
+  async #open({ config, validate }: Declared, params: Params): Promise<LiveChannel> {
+    const { broker, plugins: loaded, log, config: whole } = this.#options;
+    const name = formatName(config.pattern, params);
+    // The plugins come first, for the channel needs their transforms; they publish when it is there.
+    let channel: Channel | null = null;
+    const plugins = await startPlugins({
+      uses: config.plugins.map(({ use, options }) => ({
+        plugin: loaded.get(use)!.plugin,
+        options,
+      })),
+      channel: { name, params },
+      directory: dirname(whole.file),
+      log,
+      publish: (drafts) => channel!.publish(drafts),
+      inject: (produce, from) => channel!.inject(produce, from),
+    });
+    channel = new Channel({
+      name,
+      maxBytes: whole.limits.message,
+      maxWaiting: whole.limits.waiting,
+      validate: validate ? (data) => validate(name, data) : undefined,
+      transforms: plugins.transforms,
+      onTransformError: (error, index) => plugins.transformFailed(error, index),
+      onFanOutError: (error) => log.error("a fan-out group failed", { channel: name, error }),
+      onCommit: plugins.sink ?? undefined,
+      openLog: (onCommit) => broker.open(name, config.history, onCommit),
+    });
+    const live = new LiveChannel(config, params, channel, plugins);
+    this.#live.set(name, live);
+    return live;
+  }
+
+  async #close(live: LiveChannel): Promise<void> {
+    await live.plugins.close(() => live.channel.close());
+  }
+}
+
+function find(directory: Directory<Declared>, text: string, what: string): Match<Declared> | null {
+  try {
+    return directory.find(text);
+  } catch {
+    throw new RequestError(
+      400,
+      "bad-encoding",
+      `the ${what} ${JSON.stringify(text.slice(0, 200))} has broken percent-encoding; each % is followed by two hex digits and the bytes are UTF-8`,
+    );
+  }
+}

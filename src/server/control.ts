@@ -1,0 +1,124 @@
+/** The control listener: publish, look at channels, health. Private: loopback, a unix socket, or a token. */
+import { timingSafeEqual } from "node:crypto";
+import { Elysia } from "elysia";
+import type { Address, Config } from "../config/config.ts";
+import type { Log } from "../log.ts";
+import { RequestError } from "../transport/errors.ts";
+import { VERSION } from "../version.ts";
+import type { Channels } from "./channels.ts";
+import { describeChannel, describeChannels } from "./channel-report.ts";
+import { controlPublish } from "./control-publish.ts";
+import { problem, toRequestError } from "./problem.ts";
+
+export interface ControlOptions {
+  readonly config: Config;
+  readonly listen: Address;
+  readonly token: string | null;
+  readonly channels: Channels;
+  readonly isReady: () => boolean;
+  readonly log: Log;
+}
+
+export interface ControlListener {
+  /** TCP port, or null on a unix socket. */
+  readonly port: number | null;
+  close(): Promise<void>;
+}
+
+/** @throws When the address is in use or can't be bound. */
+export function listenControl(options: ControlOptions): ControlListener {
+  const { channels, config, isReady, log, listen } = options;
+  const app = new Elysia({ aot: true })
+    .onRequest(({ request }) => {
+      const refusal = refuse(request, options);
+      return refusal ? problem(refusal) : undefined;
+    })
+    .onError(({ error, code, request }) => {
+      if (code === "NOT_FOUND") {
+        const { pathname } = new URL(request.url);
+        const detail = `the control listener serves POST /publish, GET /channels, GET /channels/<name>, /healthz and /readyz, but not ${request.method} ${pathname}`;
+        return problem(new RequestError(404, "not-found", detail));
+      }
+      return problem(toRequestError(error, log));
+    })
+    .post(
+      "/publish",
+      ({ request }) => controlPublish(request, channels, config.limits.message, log),
+      {
+        parse: "none",
+      },
+    )
+    .get("/channels", () => Response.json(describeChannels(channels)))
+    .get("/channels/*", ({ request }) => {
+      const name = new URL(request.url).pathname.slice("/channels/".length);
+      return Response.json(describeChannel(channels, name));
+    })
+    .get("/healthz", () => Response.json({ status: "ok", version: VERSION }))
+    .get("/readyz", () =>
+      isReady()
+        ? Response.json({ status: "ready" })
+        : problem(new RequestError(503, "not-ready", "the server starts or stops")),
+    );
+  app.listen({
+    ...("unix" in listen
+      ? { unix: listen.unix }
+      : { hostname: listen.hostname, port: listen.port }),
+    reusePort: false,
+    development: false,
+    idleTimeout: 60,
+    maxRequestBodySize: config.limits.message * 32,
+  } as Parameters<typeof app.listen>[0]);
+  const server = app.server!;
+  return {
+    port: server.port ?? null,
+    close: async () => {
+      await server.stop(true);
+    },
+  };
+}
+
+/** Probes ask without a token: they learn nothing but that the server runs. */
+const OPEN_PATHS = ["/healthz", "/readyz"];
+
+/** Why a request is refused, or null. */
+function refuse(request: Request, { token, listen }: ControlOptions): RequestError | null {
+  const url = new URL(request.url);
+  if (OPEN_PATHS.includes(url.pathname)) return null;
+  // A page that somebody visits on this machine must not publish here, with or without a token.
+  const origin = request.headers.get("origin");
+  if (origin !== null && origin !== url.origin) {
+    return new RequestError(
+      403,
+      "origin-not-allowed",
+      "pages of other origins may not use the control listener",
+    );
+  }
+  if (token === null) {
+    if ("unix" in listen || isLoopback(url.hostname)) return null;
+    // A name that resolves to this machine (DNS rebinding) would let a page of that name in.
+    return new RequestError(
+      403,
+      "host-not-allowed",
+      `without a token the control listener answers to localhost, 127.0.0.1 and [::1], not to ${url.hostname}`,
+    );
+  }
+  const given = /^Bearer +(.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1] ?? "";
+  if (isSame(given, token)) return null;
+  return new RequestError(
+    401,
+    "unauthorized",
+    "the control listener needs its token: Authorization: Bearer <control.token of the config>",
+    { headers: { "www-authenticate": "Bearer" } },
+  );
+}
+
+/** Whether a host name or address is this machine's own (RFC 6761 §6.3, RFC 1122 §3.2.1.3). */
+export function isLoopback(hostname: string): boolean {
+  const host = hostname.replace(/^\[|\]$/g, "");
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+function isSame(given: string, token: string): boolean {
+  const digest = (text: string) => new Bun.CryptoHasher("sha256").update(text).digest();
+  return timingSafeEqual(digest(given), digest(token));
+}

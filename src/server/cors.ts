@@ -1,0 +1,67 @@
+/** Which pages of other origins may use the channels (WHATWG Fetch §3.3, "CORS protocol"). */
+import { RequestError } from "../transport/errors.ts";
+
+/** Headers of answers that a page's script may read. */
+const EXPOSED = "ETag, Link, Location, Retry-After, Tidewire-Gap";
+
+export class Cors {
+  readonly #allowed: "*" | ReadonlySet<string>;
+
+  constructor(origins: "*" | readonly string[]) {
+    this.#allowed = origins === "*" ? "*" : new Set(origins);
+  }
+
+  /**
+   * Refuses what a page of a foreign origin could do without asking first: open a WebSocket, or POST.
+   * The browser itself guards everything else.
+   *
+   * @throws {RequestError} 403.
+   */
+  check(request: Request, url: URL): void {
+    const origin = request.headers.get("origin");
+    if (origin === null || this.#isAllowed(origin) || isSameHost(origin, url.host)) return;
+    throw new RequestError(
+      403,
+      "origin-not-allowed",
+      `pages of ${origin} may not use this server; the config may say "server: { cors: [${JSON.stringify(origin)}] }"`,
+    );
+  }
+
+  /** Headers that let an allowed page read the answer; null when the request is of no such page. */
+  headers(request: Request): Record<string, string> | null {
+    const origin = request.headers.get("origin");
+    if (origin === null || !this.#isAllowed(origin)) return null;
+    return {
+      "access-control-allow-origin": this.#allowed === "*" ? "*" : origin,
+      "access-control-expose-headers": EXPOSED,
+      ...(this.#allowed === "*" ? {} : { vary: "Origin, Accept" }),
+    };
+  }
+
+  /** Answers a preflight, or any other OPTIONS. */
+  preflight(request: Request, methods: readonly string[]): Response {
+    const headers: Record<string, string> = { allow: methods.join(", ") };
+    const cors = this.headers(request);
+    if (cors) {
+      Object.assign(headers, cors, {
+        "access-control-allow-methods": methods.join(", "),
+        "access-control-allow-headers":
+          request.headers.get("access-control-request-headers") ?? "Content-Type, Last-Event-ID",
+        "access-control-max-age": "600",
+      });
+    }
+    return new Response(null, { status: 204, headers });
+  }
+
+  #isAllowed(origin: string): boolean {
+    return this.#allowed === "*" || this.#allowed.has(origin);
+  }
+}
+
+function isSameHost(origin: string, host: string): boolean {
+  try {
+    return new URL(origin).host === host;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,58 @@
+/** A channel's history by GET: one message, or a page. */
+import { Cursor } from "../channel/cursor.ts";
+import type { Channel } from "../channel/channel.ts";
+import type { Message } from "../channel/message.ts";
+import { parsePosition, type Position, type Start } from "../channel/position.ts";
+import { encodePage, ENVELOPE_TYPE } from "../transport/envelope.ts";
+import { RequestError } from "../transport/errors.ts";
+import { readLimit } from "../transport/long-poll.ts";
+import { messageHeaders } from "../transport/message-response.ts";
+
+/** Bytes of data after which a page ends. */
+const PAGE_BYTES = 4 * 1024 * 1024;
+
+/** Answers `GET <channel>/messages`: what comes after the start, the oldest first. */
+export async function servePage(
+  channel: Channel,
+  start: Start,
+  query: URLSearchParams,
+): Promise<Response> {
+  const limit = readLimit(query);
+  // With no start given a page begins with the oldest: "live" has no history to show.
+  const cursor = new Cursor(channel, start.from === "live" ? { from: "earliest" } : start);
+  const { messages, gap } = await cursor.read({ count: limit, bytes: PAGE_BYTES });
+  return new Response(encodePage(messages, cursor.position, gap !== null), {
+    headers: { "content-type": ENVELOPE_TYPE, "cache-control": "no-cache" },
+  });
+}
+
+/** Answers `GET <channel>/messages/<id>` with the message's data as it was published. */
+export async function serveMessage(channel: Channel, id: string): Promise<Response> {
+  const position = parsePosition(id);
+  if (!position) {
+    throw new RequestError(
+      400,
+      "bad-position",
+      `${JSON.stringify(id.slice(0, 80))} is not the id of a message, such as "mfz3k9-42"`,
+    );
+  }
+  const message = await findMessage(channel, position);
+  if (!message) {
+    throw new RequestError(
+      404,
+      "unknown-message",
+      `channel "${channel.name}" does not keep message ${id}: it is too old, or never was`,
+    );
+  }
+  return new Response(message.bytes as Uint8Array<ArrayBuffer>, {
+    headers: messageHeaders(message),
+  });
+}
+
+async function findMessage(channel: Channel, position: Position): Promise<Message | null> {
+  const { log } = channel;
+  if (position.epoch !== log.epoch || position.offset < 1 || position.offset > log.top) return null;
+  const { offset } = position;
+  const page = await log.read(offset - 1, { through: offset, count: 1, bytes: 0 });
+  return page.messages[0] ?? null;
+}

@@ -1,0 +1,89 @@
+/** A declared channel that is alive: the channel itself and the plugins that run for it. */
+import { Channel } from "../channel/channel.ts";
+import type { Params } from "../channel/directory.ts";
+import type { MaybePromise } from "../channel/log.ts";
+import type { Message } from "../channel/message.ts";
+import type { IncomingDraft } from "../channel/pipeline.ts";
+import type { ChannelConfig } from "../config/config.ts";
+import type { PluginRuntime } from "../plugin/runtime.ts";
+import { CLOSE, RequestError } from "../transport/errors.ts";
+import type { ChannelClient } from "./client.ts";
+
+export class LiveChannel {
+  readonly config: ChannelConfig;
+  readonly params: Params;
+  readonly channel: Channel;
+  readonly plugins: PluginRuntime;
+  /** Held connections now, by transport. */
+  readonly connections = new Map<string, number>();
+  /** Connections that are held now. */
+  held = 0;
+
+  constructor(config: ChannelConfig, params: Params, channel: Channel, plugins: PluginRuntime) {
+    this.config = config;
+    this.params = params;
+    this.channel = channel;
+    this.plugins = plugins;
+  }
+
+  get name(): string {
+    return this.channel.name;
+  }
+
+  /** Nobody is connected, and all that was published is too old to be kept. */
+  isIdle(now: number): boolean {
+    return this.held === 0 && now - this.channel.lastActive > this.config.history.ttlMs;
+  }
+
+  /** A client came (1) or went (-1). */
+  connected(client: ChannelClient, change: 1 | -1): void {
+    const { transport } = client;
+    this.connections.set(transport, (this.connections.get(transport) ?? 0) + change);
+    this.held += change;
+    this.channel.lastActive = Date.now();
+    // A long-poll client is between two requests most of the time: it does not come and go each time.
+    if (transport === "long-poll") return;
+    if (change === 1) this.plugins.joined(client);
+    else this.plugins.left(client);
+  }
+
+  /**
+   * Takes what a client sent: through the `receive` hooks where there are any, else to be published
+   * where the channel lets clients publish.
+   *
+   * @returns What was committed.
+   * @throws {RequestError} 403 when this channel takes nothing from clients.
+   */
+  submit(draft: IncomingDraft, client: ChannelClient): MaybePromise<readonly Message[]> {
+    const { receive } = this.plugins;
+    if (receive === null) {
+      this.mayPublish();
+      return this.channel.publish([draft]);
+    }
+    return this.#receive(draft, client);
+  }
+
+  /** @throws {RequestError} 403 when clients may not publish here. */
+  mayPublish(): void {
+    if (this.config.publish === "clients") return;
+    throw new RequestError(
+      403,
+      "publish-not-allowed",
+      `channel "${this.name}" takes no messages from clients; its config may say "publish: clients", or publish through the control listener`,
+      { closeCode: CLOSE.forbidden },
+    );
+  }
+
+  async #receive(draft: IncomingDraft, client: ChannelClient): Promise<readonly Message[]> {
+    const received = await this.plugins.receive!(draft.data, client);
+    if (received === null) return [];
+    // A hook that gives back the data it was given means the message as it came.
+    // A hook that gives back the very string or number means it as it came, JSON or text. An object
+    // may have been changed in place, so its text is written anew.
+    const isAsItCame = received.data === draft.data && typeof draft.data !== "object";
+    const { event, key } = draft;
+    return this.channel.publish([
+      isAsItCame ? { ...draft, ...received } : { event, key, ...received },
+    ]);
+  }
+}

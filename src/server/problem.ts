@@ -1,0 +1,57 @@
+/** Errors as `application/problem+json` (RFC 9457). */
+import { ChannelError, SchemaError } from "../channel/errors.ts";
+import type { Log } from "../log.ts";
+import { CLOSE, RequestError } from "../transport/errors.ts";
+
+/** Writes an error as a response; `type` is stable, `detail` is for a person. */
+export function problem(error: RequestError): Response {
+  const body = {
+    type: `urn:tidewire:problem:${error.code}`,
+    title: error.code.replaceAll("-", " "),
+    status: error.status,
+    detail: error.message,
+    ...error.extra,
+  };
+  return new Response(JSON.stringify(body), {
+    status: error.status,
+    headers: {
+      "content-type": "application/problem+json",
+      "cache-control": "no-store",
+      ...error.headers,
+    },
+  });
+}
+
+/** What went wrong, as what the client is told: an unknown error tells it nothing of the inside. */
+export function toRequestError(error: unknown, log: Log): RequestError {
+  if (error instanceof RequestError) return error;
+  if (error instanceof SchemaError) {
+    return new RequestError(422, "schema", error.message, { extra: { errors: error.errors } });
+  }
+  if (error instanceof ChannelError) {
+    const retry = { headers: { "retry-after": "1" }, closeCode: CLOSE.tryLater };
+    switch (error.code) {
+      case "too-large":
+        return new RequestError(413, "too-large", error.message, { closeCode: CLOSE.tooBig });
+      case "overloaded":
+        return new RequestError(503, "overloaded", error.message, retry);
+      case "closed":
+        return new RequestError(503, "closed", error.message, retry);
+      default:
+        return new RequestError(400, error.code, error.message);
+    }
+  }
+  log.error("a request failed", { error });
+  return new RequestError(500, "internal", "the server failed at this request; its log says why", {
+    closeCode: CLOSE.internal,
+  });
+}
+
+export function methodNotAllowed(method: string, allowed: readonly string[]): RequestError {
+  return new RequestError(
+    405,
+    "method-not-allowed",
+    `${method} is not allowed here; allowed are ${allowed.join(", ")}`,
+    { headers: { allow: allowed.join(", ") } },
+  );
+}

@@ -1,0 +1,100 @@
+/** The public listener: HTTP/1.1 with WebSocket, and HTTP/2 and HTTP/3 beside it where there is TLS. */
+import type { Server, ServerWebSocket } from "bun";
+import { Elysia } from "elysia";
+import type { Listener, Socket, SocketHandlers } from "../transport/transport.ts";
+import type { PublicRoutes } from "./public-routes.ts";
+
+/**
+ * Seconds without a byte after which a connection is closed. Heartbeats keep a quiet stream alive, so
+ * this ends clients that stopped reading or are gone.
+ */
+const IDLE_S = 90;
+const WEBSOCKET_IDLE_S = 120;
+
+export interface PublicListenerOptions {
+  readonly hostname: string;
+  readonly port: number;
+  readonly tls: { readonly cert: string; readonly key: string } | null;
+  readonly routes: PublicRoutes;
+  readonly bufferBytes: number;
+  readonly messageBytes: number;
+}
+
+export interface PublicListener {
+  readonly port: number;
+  /** Stops listening; connections that are open go on. */
+  stopAccepting(): void;
+  /** Cuts off what is still open. */
+  close(): Promise<void>;
+}
+
+/** @throws When the address is in use or can't be bound. */
+export function listenPublic(options: PublicListenerOptions): PublicListener {
+  const { hostname, port, tls, routes, bufferBytes, messageBytes } = options;
+  const app = new Elysia({ aot: true })
+    // Any path, method and content type: channels are found in the raw path, and Elysia reads no body.
+    .all("/*", ({ request, server }) => serve(request, server as Server<SocketHandlers>), {
+      parse: "none",
+    });
+  const serve = (request: Request, server: Server<SocketHandlers>) =>
+    routes.handle(request, {
+      listener: new BunListener(server),
+      address: server.requestIP(request)?.address ?? "",
+    });
+  app.listen({
+    hostname,
+    port,
+    // Two servers on one port would share its connections without a word.
+    reusePort: false,
+    development: false,
+    idleTimeout: IDLE_S,
+    // Bodies are measured while they are read (body.ts); this is the bound of a lost cause.
+    maxRequestBodySize: messageBytes * 32,
+    ...(tls ? { tls: { cert: tls.cert, key: tls.key }, http2: true, http3: true } : {}),
+    websocket: {
+      idleTimeout: WEBSOCKET_IDLE_S,
+      // Frames of tidewire.v1 quote and escape the data that they carry.
+      maxPayloadLength: messageBytes * 2 + 64 * 1024,
+      backpressureLimit: bufferBytes,
+      // Bun drops frames over the limit without a word unless it may close the socket: a silent gap.
+      closeOnBackpressureLimit: true,
+      perMessageDeflate: false,
+      open: (socket: ServerWebSocket<SocketHandlers>) => socket.data.open(socket as Socket),
+      message: (socket: ServerWebSocket<SocketHandlers>, data: string | Buffer) =>
+        socket.data.message(socket as Socket, data),
+      drain: (socket: ServerWebSocket<SocketHandlers>) => socket.data.drain(socket as Socket),
+      close: (socket: ServerWebSocket<SocketHandlers>, code: number, reason: string) =>
+        socket.data.close(socket as Socket, code, reason),
+    },
+  } as unknown as Parameters<typeof app.listen>[0]);
+  const server = app.server!;
+  return {
+    port: server.port!,
+    stopAccepting: () => void server.stop(false),
+    close: async () => {
+      await server.stop(true);
+    },
+  };
+}
+
+class BunListener implements Listener {
+  readonly #server: Server<SocketHandlers>;
+  constructor(server: Server<SocketHandlers>) {
+    this.#server = server;
+  }
+  upgrade(request: Request, socket: SocketHandlers, protocol?: string): boolean {
+    return this.#server.upgrade(request, {
+      data: socket,
+      ...(protocol === undefined ? {} : { headers: { "sec-websocket-protocol": protocol } }),
+    });
+  }
+  publish(topic: string, data: string | Uint8Array): void {
+    this.#server.publish(topic, data as string, false);
+  }
+  hold(request: Request, seconds: number): void {
+    this.#server.timeout(request, seconds);
+  }
+  push(): null {
+    return null;
+  }
+}

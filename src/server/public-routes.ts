@@ -1,0 +1,254 @@
+/** The HTTP surface of DESIGN §5: one function from a request to its answer, for every listener. */
+import type { MaybePromise } from "../channel/log.ts";
+import type { Message } from "../channel/message.ts";
+import type { Config } from "../config/config.ts";
+import type { Log } from "../log.ts";
+import { RequestError } from "../transport/errors.ts";
+import { parseStart } from "../transport/start.ts";
+import { textOf } from "../transport/text.ts";
+import type { Listener, Transport } from "../transport/transport.ts";
+import type { WebSocketTransport } from "../transport/websocket.ts";
+import type { Channels } from "./channels.ts";
+import { ChannelClient, createPeer, type ConnectionCount, type Peer } from "./client.ts";
+import { Cors } from "./cors.ts";
+import { serveMessage, servePage } from "./history.ts";
+import type { LiveChannel } from "./live-channel.ts";
+import { methodNotAllowed, problem, toRequestError } from "./problem.ts";
+import { readPublish } from "./publish-request.ts";
+import type { ServeStatic } from "./static.ts";
+
+export interface PublicRoutesOptions {
+  readonly config: Config;
+  readonly channels: Channels;
+  /** In the order in which they are asked whether a request is theirs. */
+  readonly transports: readonly Transport[];
+  readonly websocket: WebSocketTransport;
+  readonly connections: ConnectionCount;
+  readonly serveStatic: ServeStatic | null;
+  readonly log: Log;
+}
+
+/** The listener that took a request, and who sent it. */
+export interface Arrival {
+  readonly listener: Listener;
+  readonly address: string;
+}
+
+const CHANNEL_METHODS = ["GET", "POST", "OPTIONS"];
+const READ_METHODS = ["GET", "HEAD", "OPTIONS"];
+
+export class PublicRoutes {
+  readonly #options: PublicRoutesOptions;
+  readonly #cors: Cors;
+
+  constructor(options: PublicRoutesOptions) {
+    this.#options = options;
+    this.#cors = new Cors(options.config.server.cors);
+  }
+
+  /** Answers a request; a WebSocket gives nothing. Never throws. */
+  async handle(request: Request, arrival: Arrival): Promise<Response | undefined> {
+    let response: Response | undefined;
+    try {
+      response = await this.#route(request, arrival);
+    } catch (error) {
+      response = problem(toRequestError(error, this.#options.log));
+    }
+    const cors = response && this.#cors.headers(request);
+    if (cors) for (const [name, value] of Object.entries(cors)) response!.headers.set(name, value);
+    return response;
+  }
+
+  #route(request: Request, arrival: Arrival): MaybePromise<Response | undefined> {
+    const url = new URL(request.url);
+    const { pathname } = url;
+    if (request.method === "POST" || isUpgrade(request)) this.#cors.check(request, url);
+    if (pathname === "/channels") return this.#many(request, url, arrival);
+    const match = this.#options.channels.match(pathname);
+    if (match) {
+      if (request.method === "OPTIONS") return this.#cors.preflight(request, CHANNEL_METHODS);
+      const peer = createPeer(request, url.searchParams, arrival.address);
+      return this.#channel(match, request, url, arrival, peer);
+    }
+    return this.#messages(request, url) ?? this.#static(request, pathname, arrival);
+  }
+
+  async #channel(
+    match: NonNullable<ReturnType<Channels["match"]>>,
+    request: Request,
+    url: URL,
+    arrival: Arrival,
+    peer: Peer,
+  ): Promise<Response | undefined> {
+    if (request.method === "POST")
+      return this.#publish(await this.#open(match), request, url, peer);
+    if (request.method !== "GET") {
+      const file =
+        request.method === "HEAD" ? await this.#file(request, url.pathname, arrival) : null;
+      if (file) return file;
+      throw methodNotAllowed(request.method, CHANNEL_METHODS);
+    }
+    const asked = url.searchParams.get("transport");
+    const transport = this.#choose(request, asked, arrival.listener);
+    const { transports, name } = match.value.config;
+    if (!transports.some((exposed) => exposed === transport.name)) {
+      // A page may stand at the same URL as a channel that it opens a WebSocket to.
+      const file = asked === null ? await this.#file(request, url.pathname, arrival) : null;
+      if (file) return file;
+      throw new RequestError(
+        406,
+        "transport-not-exposed",
+        `channel "${name}" does not expose ${transport.name}; it exposes ${transports.join(", ")}`,
+        { extra: { transports } },
+      );
+    }
+    const start = parseStart(request, url.searchParams, transport.name === "long-poll");
+    this.#options.connections.check();
+    const live = await this.#open(match);
+    const client = this.#client(live, peer, transport.name);
+    return transport.serve({
+      request,
+      query: url.searchParams,
+      channel: live.channel,
+      path: url.pathname,
+      start,
+      listener: arrival.listener,
+      subscriber: client,
+      submit: (draft) => client.submit(draft),
+    });
+  }
+
+  /** One socket for many channels. */
+  #many(request: Request, url: URL, arrival: Arrival): Response | undefined {
+    if (request.method === "OPTIONS") return this.#cors.preflight(request, ["GET", "OPTIONS"]);
+    if (!isUpgrade(request)) {
+      throw new RequestError(
+        426,
+        "upgrade-required",
+        `/channels takes WebSockets with the subprotocol "tidewire.v1"; a single channel is at its own path, such as /channels/prices`,
+        { headers: { upgrade: "websocket" } },
+      );
+    }
+    this.#options.connections.check();
+    const peer = createPeer(request, url.searchParams, arrival.address);
+    return this.#options.websocket.serveMany({
+      request,
+      listener: arrival.listener,
+      open: async (name) => {
+        const match = this.#options.channels.matchName(name);
+        if (!match) {
+          throw new RequestError(
+            404,
+            "unknown-channel",
+            `there is no channel ${JSON.stringify(name)}`,
+          );
+        }
+        const { transports, name: declared } = match.value.config;
+        if (!transports.includes("websocket")) {
+          throw new RequestError(
+            406,
+            "transport-not-exposed",
+            `channel "${declared}" does not expose websocket; it exposes ${transports.join(", ")}`,
+          );
+        }
+        return this.#client(await this.#open(match), peer, "websocket");
+      },
+    });
+  }
+
+  async #publish(live: LiveChannel, request: Request, url: URL, peer: Peer): Promise<Response> {
+    const { receive } = live.plugins;
+    // Refused before its body is read.
+    if (receive === null) live.mayPublish();
+    const { message: limit } = this.#options.config.limits;
+    const { drafts, isMany } = await readPublish(request, url.searchParams, limit);
+    const client = this.#client(live, peer, "post");
+    const answers: unknown[] = [];
+    client.answerBy({ send: (data) => void answers.push(data), close: () => {} });
+    let messages: readonly Message[] = [];
+    if (receive === null) messages = await live.channel.publish(drafts);
+    else for (const draft of drafts) messages = messages.concat(await client.submit(draft));
+    if (answers.length > 0) return answered(answers);
+    const ids = messages.map(({ id }) => id);
+    const id = ids[ids.length - 1] ?? null;
+    const body = isMany || ids.length > 1 ? { id, ids } : { id };
+    const base = url.pathname === "/" ? "" : url.pathname;
+    return Response.json(body, {
+      status: id === null ? 202 : 201,
+      headers: id === null ? {} : { location: `${base}/messages/${id}` },
+    });
+  }
+
+  /** `<channel>/messages` and `<channel>/messages/<id>`; null when the path is neither. */
+  #messages(request: Request, url: URL): Promise<Response> | null {
+    const found = /^(.*)\/messages(?:\/([^/]*))?$/.exec(url.pathname);
+    const match = found && this.#options.channels.match(found[1] === "" ? "/" : found[1]!);
+    if (!match) return null;
+    if (!READ_METHODS.includes(request.method))
+      throw methodNotAllowed(request.method, READ_METHODS);
+    if (request.method === "OPTIONS") {
+      return Promise.resolve(this.#cors.preflight(request, READ_METHODS));
+    }
+    return this.#history(match, found[2], request, url.searchParams);
+  }
+
+  async #history(
+    match: NonNullable<ReturnType<Channels["match"]>>,
+    id: string | undefined,
+    request: Request,
+    query: URLSearchParams,
+  ): Promise<Response> {
+    const start = parseStart(request, query, false);
+    const { channel } = await this.#open(match);
+    return id === undefined ? servePage(channel, start, query) : serveMessage(channel, id);
+  }
+
+  async #static(request: Request, pathname: string, arrival: Arrival): Promise<Response> {
+    const file = await this.#file(request, pathname, arrival);
+    if (file) return file;
+    throw new RequestError(
+      404,
+      "not-found",
+      `nothing is served at ${pathname.slice(0, 200)}; a channel is at the path that the config gives it, or at /channels/<name>`,
+    );
+  }
+
+  async #file(request: Request, pathname: string, arrival: Arrival): Promise<Response | null> {
+    if (request.method !== "GET" && request.method !== "HEAD") return null;
+    const push = arrival.listener.push(request);
+    return (await this.#options.serveStatic?.(request, pathname, push)) ?? null;
+  }
+
+  #choose(request: Request, asked: string | null, listener: Listener): Transport {
+    const { transports } = this.#options;
+    if (asked === null) return transports.find((one) => one.matches(request, listener))!;
+    const transport = transports.find(({ name }) => name === asked);
+    if (transport) return transport;
+    throw new RequestError(
+      400,
+      "unknown-transport",
+      `transport is ${JSON.stringify(asked.slice(0, 80))}; it must be one of ${transports.map(({ name }) => name).join(", ")}`,
+    );
+  }
+
+  async #open(match: NonNullable<ReturnType<Channels["match"]>>): Promise<LiveChannel> {
+    return this.#options.channels.open(match);
+  }
+
+  #client(live: LiveChannel, peer: Peer, transport: string): ChannelClient {
+    return new ChannelClient(live, peer, transport, this.#options.connections);
+  }
+}
+
+function isUpgrade(request: Request): boolean {
+  return request.headers.get("upgrade")?.toLowerCase() === "websocket";
+}
+
+/** What `receive` hooks sent to a client that POSTed: one answer as it is, several as an array. */
+function answered(answers: readonly unknown[]): Response {
+  const [first] = answers;
+  if (answers.length > 1) return Response.json(answers);
+  if (first instanceof Uint8Array) return new Response(first as Uint8Array<ArrayBuffer>);
+  if (typeof first === "string") return new Response(textOf(first));
+  return Response.json(first);
+}

@@ -1,0 +1,99 @@
+/** A POST to a channel, as drafts. */
+import type { IncomingDraft } from "../channel/pipeline.ts";
+import { RequestError } from "../transport/errors.ts";
+import { readBody } from "./body.ts";
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+
+/** NDJSON bodies carry many messages: this many times the size of one. */
+const MANY = 16;
+/** Messages of one NDJSON body, which are committed all or none. */
+const MAX_LINES = 10_000;
+
+export interface PublishRequest {
+  readonly drafts: readonly IncomingDraft[];
+  /** The body was NDJSON: the answer lists all ids. */
+  readonly isMany: boolean;
+}
+
+/**
+ * Reads a body by its content type: JSON, text, bytes, or NDJSON with one message's data a line.
+ * `?event=` and `?key=` give the messages their event and key.
+ *
+ * @throws {RequestError} 400 for a body that is not what its type says, 413, or 415.
+ */
+export async function readPublish(
+  request: Request,
+  query: URLSearchParams,
+  messageBytes: number,
+): Promise<PublishRequest> {
+  const type = mediaType(request);
+  const isMany = type === "application/x-ndjson";
+  const kind = kindOf(type);
+  const body = await readBody(request, isMany ? messageBytes * MANY : messageBytes);
+  const names = { event: query.get("event") ?? undefined, key: query.get("key") ?? undefined };
+  if (isMany)
+    return { drafts: readLines(decode(body)).map((draft) => ({ ...draft, ...names })), isMany };
+  if (kind === "bytes") return { drafts: [{ data: body, ...names }], isMany };
+  const text = decode(body);
+  if (kind === "text") return { drafts: [{ data: text, ...names }], isMany };
+  return { drafts: [{ ...readJson(text, "the body"), ...names }], isMany };
+}
+
+function mediaType(request: Request): string {
+  return (request.headers.get("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
+}
+
+function kindOf(type: string): "json" | "text" | "bytes" {
+  if (type === "application/json" || type.endsWith("+json")) return "json";
+  if (type.startsWith("text/")) return "text";
+  if (type === "application/x-www-form-urlencoded" || type === "multipart/form-data") {
+    throw new RequestError(
+      415,
+      "unsupported-media-type",
+      `a message can't be ${type}, which is what forms and "curl -d" send; say what it is: -H "Content-Type: application/json" or text/plain`,
+      {
+        headers: {
+          "accept-post":
+            "application/json, text/plain, application/octet-stream, application/x-ndjson",
+        },
+      },
+    );
+  }
+  return "bytes";
+}
+
+function decode(body: Uint8Array): string {
+  try {
+    return utf8.decode(body);
+  } catch {
+    throw new RequestError(
+      400,
+      "invalid-utf8",
+      "the body is not UTF-8; send bytes as application/octet-stream",
+    );
+  }
+}
+
+/** @param what What it is, for the error: `the body`, `line 3`. */
+export function readJson(text: string, what: string): IncomingDraft {
+  try {
+    return { data: JSON.parse(text), format: "json", raw: text };
+  } catch (error) {
+    throw new RequestError(400, "invalid-json", `${what} is not JSON: ${(error as Error).message}`);
+  }
+}
+
+function readLines(text: string): IncomingDraft[] {
+  const drafts: IncomingDraft[] = [];
+  text.split("\n").forEach((line, index) => {
+    if (line.trim() !== "") drafts.push(readJson(line, `line ${index + 1}`));
+  });
+  if (drafts.length === 0) {
+    throw new RequestError(400, "empty-body", "the body has no line with a message");
+  }
+  if (drafts.length > MAX_LINES) {
+    throw new RequestError(413, "too-large", `the body has more than ${MAX_LINES} messages`);
+  }
+  return drafts;
+}

@@ -1,0 +1,178 @@
+/** A whole running server: broker, channels, transports and listeners, put together from a config. */
+import { MemoryBroker } from "../broker/memory.ts";
+import type { Address, Config } from "../config/config.ts";
+import type { Log } from "../log.ts";
+import type { LoadedPlugin } from "../plugin/load.ts";
+import { loadTls } from "./certificate.ts";
+import { Channels } from "./channels.ts";
+import { ConnectionCount } from "./client.ts";
+import { listenControl, type ControlListener } from "./control.ts";
+import { listenHttp2, type Http2Listener } from "./http2-listener.ts";
+import { problem, toRequestError } from "./problem.ts";
+import { listenPublic, type PublicListener } from "./public-listener.ts";
+import { PublicRoutes } from "./public-routes.ts";
+import { createStatic } from "./static.ts";
+import { createTransports } from "./transports.ts";
+
+export interface ServerOptions {
+  readonly config: Config;
+  /** Every plugin that the config uses, by its `use`. */
+  readonly plugins: ReadonlyMap<string, LoadedPlugin>;
+  readonly log: Log;
+}
+
+export interface RunningServer {
+  /** Where it listens: `http://127.0.0.1:8080`, or null where the config has no such listener. */
+  readonly urls: {
+    readonly public: string;
+    readonly http2Push: string | null;
+    readonly control: string | null;
+  };
+  readonly channels: Channels;
+  /** Held subscriptions now. */
+  readonly connections: number;
+  /**
+   * Stops: no new connection, clients told to come back, what is under way finished, at most
+   * `shutdown.drain` long.
+   */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a server.
+ *
+ * @throws When a plugin's setup fails or an address can't be bound; what was started is stopped again.
+ */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { config, plugins, log } = options;
+  const { limits, server: served } = config;
+  const broker = new MemoryBroker();
+  const channels = new Channels({ config, broker, plugins, log });
+  const transports = createTransports({
+    bufferBytes: limits.buffer,
+    messageBytes: limits.message,
+    retryMs: config.sse.retryMs,
+    heartbeatMs: config.sse.heartbeatMs,
+  });
+  const connections = new ConnectionCount(limits.connections);
+  const routes = new PublicRoutes({
+    config,
+    channels,
+    transports: transports.all,
+    websocket: transports.websocket,
+    connections,
+    serveStatic: served.static && createStatic(served.static.root, served.static.push),
+    log,
+  });
+  let isReady = false;
+  let listening: PublicListener | null = null;
+  let http2: Http2Listener | null = null;
+  let control: ControlListener | null = null;
+
+  const closeAll = async () => {
+    await Promise.allSettled([listening?.close(), http2?.close(0)]);
+    await control?.close();
+    await broker.close();
+  };
+  try {
+    const tls = served.tls && (await loadTls(served.tls, [served.listen.hostname]));
+    listening = bound(config.server.listen, () =>
+      listenPublic({
+        ...served.listen,
+        tls,
+        routes,
+        bufferBytes: limits.buffer,
+        messageBytes: limits.message,
+      }),
+    );
+    if (served.http2Push) {
+      const { listen } = served.http2Push;
+      http2 = await listenHttp2({
+        ...listen,
+        tls: served.http2Push.tls && (await loadTls(served.http2Push.tls, [listen.hostname])),
+        maxConnections: limits.connections,
+        handle: (request, listener, address) => routes.handle(request, { listener, address }),
+        answerError: (error) => problem(toRequestError(error, log)),
+        log,
+      }).catch((error) => {
+        throw bindError(listen, error);
+      });
+    }
+    if (config.control) {
+      const { listen, token } = config.control;
+      control = bound(listen, () =>
+        listenControl({ config, listen, token, channels, isReady: () => isReady, log }),
+      );
+    }
+    // Last: a plugin must not run for a server whose port is taken.
+    await channels.start();
+  } catch (error) {
+    await channels.close();
+    await closeAll();
+    throw error;
+  }
+  isReady = true;
+
+  const stop = async () => {
+    isReady = false;
+    listening.stopAccepting();
+    const limit = new AbortController();
+    const drain = async () => {
+      // Half of the time for telling clients to come back, the rest for what is under way.
+      const spreadMs = config.shutdown.drainMs / 2;
+      const grace = http2?.close(config.shutdown.drainMs);
+      await Promise.all(transports.all.map((transport) => transport.shutdown(spreadMs)));
+      await channels.close();
+      await grace;
+    };
+    const late = setTimeout(() => limit.abort(), config.shutdown.drainMs);
+    await Promise.race([drain(), new Promise((resolve) => (limit.signal.onabort = resolve))]);
+    clearTimeout(late);
+    await closeAll();
+  };
+  let stopping: Promise<void> | null = null;
+  return {
+    channels,
+    urls: {
+      public: url(served.tls !== null, served.listen.hostname, listening.port),
+      http2Push:
+        http2 && url(served.http2Push!.tls !== null, served.http2Push!.listen.hostname, http2.port),
+      control: control && controlUrl(config, control),
+    },
+    get connections() {
+      return connections.count;
+    },
+    stop: () => (stopping ??= stop()),
+  };
+}
+
+function url(isSecure: boolean, hostname: string, port: number): string {
+  const host = hostname.includes(":") ? `[${hostname}]` : hostname;
+  return `${isSecure ? "https" : "http"}://${host}:${port}`;
+}
+
+function controlUrl({ control }: Config, { port }: ControlListener): string {
+  const { listen } = control!;
+  return "unix" in listen ? `unix:${listen.unix}` : url(false, listen.hostname, port!);
+}
+
+function bound<T>(address: Address, listen: () => T): T {
+  try {
+    return listen();
+  } catch (error) {
+    throw bindError(address, error);
+  }
+}
+
+/** Says which address it was, and what to do about it. */
+function bindError(address: Address, error: unknown): Error {
+  const where = "unix" in address ? `unix:${address.unix}` : `${address.hostname}:${address.port}`;
+  const { code, message } = error as NodeJS.ErrnoException;
+  const why =
+    code === "EADDRINUSE"
+      ? "another program listens there; stop it, or give another address in the config"
+      : code === "EACCES"
+        ? "not permitted; ports below 1024 need a privilege (CAP_NET_BIND_SERVICE)"
+        : message;
+  return new Error(`can't listen on ${where}: ${why}`, { cause: error });
+}

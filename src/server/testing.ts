@@ -1,0 +1,99 @@
+/** Servers for tests: a real one on a free port of 127.0.0.1, from a few words of config. */
+import { parsePath, parsePattern } from "../channel/directory.ts";
+import { TRANSPORT_NAMES, type ChannelConfig, type Config } from "../config/config.ts";
+import { createLog } from "../log.ts";
+import { loadPlugin, type LoadedPlugin } from "../plugin/load.ts";
+import type { Plugin } from "../plugin/sdk.ts";
+import { startServer, type RunningServer } from "./server.ts";
+
+type DeepPartial<T> = T extends readonly unknown[] | string | null
+  ? T
+  : { [K in keyof T]?: DeepPartial<T[K]> | T[K] };
+
+export type TestChannel = Partial<Omit<ChannelConfig, "name" | "pattern" | "path" | "plugins">> & {
+  path?: string;
+  plugins?: readonly (string | Plugin | { use: string | Plugin; with?: unknown })[];
+};
+
+export type TestConfig = DeepPartial<Omit<Config, "channels">> & {
+  channels: Record<string, TestChannel>;
+};
+
+/** A config as the loader would give it, with `overrides` on top of its defaults. */
+export function testConfig({ channels, ...overrides }: TestConfig): Config {
+  const listen = { hostname: "127.0.0.1", port: 0 };
+  const base: Omit<Config, "channels"> = {
+    file: `${import.meta.dir}/tidewire.yaml`,
+    server: { listen, tls: null, http2Push: null, static: null, cors: [] },
+    control: null,
+    broker: { use: "memory" },
+    limits: { buffer: 1 << 20, message: 1 << 20, connections: 100_000, channels: 10_000, waiting: 1024 },
+    sse: { retryMs: 2000, heartbeatMs: 15_000 },
+    shutdown: { drainMs: 1000 },
+    log: { level: "info", format: "json" },
+  };
+  return {
+    ...merge(base, overrides),
+    channels: Object.entries(channels).map(([name, channel]) => ({
+      transports: TRANSPORT_NAMES,
+      history: { size: 100, ttlMs: 600_000 },
+      publish: "clients",
+      schema: null,
+      ...channel,
+      name,
+      pattern: parsePattern(name),
+      path: parsePath(channel.path ?? `/channels/${name}`),
+      plugins: (channel.plugins ?? []).map((entry, index) =>
+        typeof entry === "object" && "use" in entry
+          ? { use: useName(entry.use, index), options: entry.with ?? {} }
+          : { use: useName(entry, index), options: {} },
+      ),
+    })),
+  };
+}
+
+/** Lines that the server logged, as JSON. */
+export interface TestServer extends RunningServer {
+  readonly logged: readonly Record<string, unknown>[];
+}
+
+/** Starts a server from a config; plugins are given as they are or by the name that they ship under. */
+export async function startTestServer(config: TestConfig): Promise<TestServer> {
+  const logged: Record<string, unknown>[] = [];
+  const log = createLog({
+    level: "debug",
+    format: "json",
+    write: (line) => void logged.push(JSON.parse(line) as Record<string, unknown>),
+  });
+  const plugins = new Map<string, LoadedPlugin>();
+  for (const { plugins: uses = [] } of Object.values(config.channels)) {
+    for (const [index, entry] of uses.entries()) {
+      const use = typeof entry === "object" && "use" in entry ? entry.use : entry;
+      const name = useName(use, index);
+      plugins.set(
+        name,
+        typeof use === "string"
+          ? await loadPlugin(use, import.meta.dir)
+          : { use: name, file: null, plugin: use },
+      );
+    }
+  }
+  const server = await startServer({ config: testConfig(config), plugins, log });
+  return Object.assign(Object.create(server) as RunningServer, { logged });
+}
+
+function useName(use: string | Plugin, index: number): string {
+  return typeof use === "string" ? use : `${use.name}#${index}`;
+}
+
+function merge<T>(base: T, overrides: unknown): T {
+  if (typeof overrides !== "object" || overrides === null || Array.isArray(overrides)) {
+    return overrides === undefined ? base : (overrides as T);
+  }
+  if (typeof base !== "object" || base === null) return overrides as T;
+  const out: Record<string, unknown> = { ...(base as Record<string, unknown>) };
+  for (const [key, value] of Object.entries(overrides)) {
+    out[key] = merge((base as Record<string, unknown>)[key], value);
+  }
+  return out as T;
+}
