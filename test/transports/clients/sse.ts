@@ -1,0 +1,55 @@
+/** Server-Sent Events by the npm packages `eventsource` and `eventsource-client`. */
+import { EventSource } from "eventsource";
+import { createEventSource } from "eventsource-client";
+import { channelUrl, Inbox, type Way } from "./client.ts";
+
+const common = { transport: "sse", hasIds: true, bytes: "base64", lineEnds: "lf" } as const;
+
+export const eventSource: Way = {
+  ...common,
+  name: "SSE, eventsource",
+  async open(options) {
+    const inbox = new Inbox();
+    const source = new EventSource(channelUrl(options));
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    source.onopen = () => resolve();
+    source.onerror = (event) => {
+      // The stream ended: the package would come back by itself, and the suite wants to see it.
+      source.close();
+      inbox.push({ type: "end", code: event.code ?? null });
+      reject(new Error(event.message ?? "the stream could not be opened"));
+    };
+    source.onmessage = ({ lastEventId, data }) =>
+      inbox.push({ type: "message", id: lastEventId, text: data as string });
+    source.addEventListener("tidewire:gap", ({ data }) =>
+      inbox.push({ type: "gap", ...(JSON.parse(data as string) as { after: string; id: string }) }),
+    );
+    await promise;
+    return { next: inbox.next, close: () => source.close() };
+  },
+};
+
+export const eventSourceClient: Way = {
+  ...common,
+  name: "SSE, eventsource-client",
+  async open(options) {
+    const inbox = new Inbox();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const source = createEventSource({
+      url: channelUrl(options),
+      onConnect: () => resolve(),
+      onDisconnect: () => {
+        source.close();
+        inbox.push({ type: "end", code: null });
+      },
+      onMessage: ({ event, id, data }) => {
+        if (event !== "tidewire:gap") {
+          return inbox.push({ type: "message", id: id ?? null, text: data });
+        }
+        inbox.push({ type: "gap", ...(JSON.parse(data) as { after: string; id: string }) });
+      },
+    });
+    await promise;
+    return { next: inbox.next, close: () => source.close() };
+  },
+};

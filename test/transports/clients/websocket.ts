@@ -1,0 +1,83 @@
+/** WebSocket by the npm package `ws`, in each of its framings. */
+// By its path: Bun puts its own client in the place of the package's name.
+import { WebSocket } from "../../../node_modules/ws/wrapper.mjs";
+import { once } from "node:events";
+import { channelUrl, Inbox, type ClientOptions, type TestClient, type Way } from "./client.ts";
+
+interface Frame {
+  readonly type: string;
+  readonly id: string;
+  readonly after: string;
+  readonly data: unknown;
+}
+
+function connect(url: string, inbox: Inbox, protocol?: string): InstanceType<typeof WebSocket> {
+  const socket = new WebSocket(url.replace("http", "ws"), protocol ? [protocol] : []);
+  socket.on("error", () => {});
+  socket.on("close", (code: number) => inbox.push({ type: "end", code }));
+  return socket;
+}
+
+function client(socket: InstanceType<typeof WebSocket>, inbox: Inbox): TestClient {
+  return { next: inbox.next, close: () => socket.terminate() };
+}
+
+export const rawWebSocket: Way = {
+  name: "WebSocket, raw",
+  transport: "websocket",
+  hasIds: false,
+  bytes: "bytes",
+  lineEnds: "kept",
+  async open(options) {
+    const inbox = new Inbox();
+    const socket = connect(channelUrl(options), inbox);
+    socket.on("message", (data: Buffer, isBinary: boolean) =>
+      inbox.push({
+        type: "message",
+        id: null,
+        text: data.toString(isBinary ? "base64" : "utf8"),
+      }),
+    );
+    await once(socket, "open");
+    return client(socket, inbox);
+  },
+};
+
+/** @param connectTo Opens the socket; resolves when the channel is subscribed to. */
+function frames(name: string, isMany: boolean): Way {
+  return {
+    name,
+    transport: "websocket",
+    hasIds: true,
+    bytes: "base64",
+    lineEnds: "kept",
+    async open(options) {
+      const inbox = new Inbox();
+      const url = isMany ? `${options.url}/channels` : channelUrl(options);
+      const socket = connect(url, inbox, "tidewire.v1");
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      socket.on("message", (data: Buffer) => {
+        const frame = JSON.parse(data.toString()) as Frame;
+        if (frame.type === "subscribed") resolve();
+        else if (frame.type === "gap")
+          inbox.push({ type: "gap", after: frame.after, id: frame.id });
+        else if (frame.type === "message") {
+          const text = typeof frame.data === "string" ? frame.data : JSON.stringify(frame.data);
+          inbox.push({ type: "message", id: frame.id, text });
+        } else reject(new Error(`unexpected frame: ${data.toString()}`));
+      });
+      if (isMany) {
+        await once(socket, "open");
+        const { channel, after } = options;
+        socket.send(JSON.stringify({ type: "subscribe", channel, after, ref: 1 }));
+      }
+      await promise;
+      return client(socket, inbox);
+    },
+  };
+}
+
+export const frameWebSocket = frames("WebSocket, tidewire.v1", false);
+export const manyWebSocket = frames("WebSocket, tidewire.v1 at /channels", true);
+
+export type { ClientOptions };

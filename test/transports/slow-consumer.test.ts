@@ -1,0 +1,127 @@
+/** A client that does not read: it is told to come back, its position still works, nobody else notices. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { startTestServer, type TestServer } from "../../src/server/testing.ts";
+import type { Received, Way } from "./clients/client.ts";
+import { eventSource } from "./clients/sse.ts";
+import { connectTcp, get, readFrames, WEBSOCKET_HEADERS, type TcpClient } from "./clients/tcp.ts";
+import { frameWebSocket } from "./clients/websocket.ts";
+
+const BUFFER = 256 * 1024;
+const BIG = "x".repeat(100_000);
+/** More than any kernel buffers for one connection, in messages. */
+const MOST = 400;
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startTestServer({
+    channels: { "room/{name}": { history: { size: 1000, ttlMs: 600_000 } } },
+    limits: { buffer: BUFFER },
+  });
+});
+afterAll(() => server.stop());
+
+function held(channel: string): number {
+  return server.channels.peek(channel)!.held;
+}
+
+async function publish(channel: string, text: string): Promise<string> {
+  const response = await fetch(`${server.urls.public}/channels/${channel}`, {
+    method: "POST",
+    body: text,
+    headers: { "content-type": "text/plain" },
+  });
+  return ((await response.json()) as { id: string }).id;
+}
+
+/** Publishes until the slow client is let go of; gives back the ids, while a healthy client gets all. */
+async function overwhelm(channel: string, slow: TcpClient, way: Way): Promise<string[]> {
+  const healthy = await way.open({ url: server.urls.public, channel });
+  slow.socket.pause();
+  const sent: string[] = [];
+  while (held(channel) === 2 && sent.length < MOST) {
+    sent.push(await publish(channel, `${sent.length} ${BIG}`));
+    const got = (await healthy.next()) as Received & { type: "message" };
+    expect(got.text.startsWith(`${sent.length - 1} `)).toBe(true);
+  }
+  expect(held(channel)).toBe(1);
+  sent.push(await publish(channel, "after"));
+  expect(await healthy.next()).toMatchObject({ type: "message", text: "after" });
+  await healthy.close();
+  slow.socket.resume();
+  await slow.ended;
+  return sent;
+}
+
+test("a slow WebSocket is closed with 4008", async () => {
+  const slow = await connectTcp(server.urls.public, get("/channels/room/raw", WEBSOCKET_HEADERS));
+  await slow.until((text) => text.includes("\r\n\r\n"));
+  await overwhelm("room/raw", slow, frameWebSocket);
+  const text = slow.text();
+  const frames = readFrames(Buffer.from(text.slice(text.indexOf("\r\n\r\n") + 4), "latin1"));
+  const last = frames.at(-1)!;
+  expect(last.opcode).toBe(8);
+  expect(last.payload.readUInt16BE(0)).toBe(4008);
+  expect(last.payload.subarray(2).toString()).toContain("slow consumer");
+  // What it was sent before is whole and in order.
+  const numbers = frames.slice(0, -1).map(({ payload }) => parseInt(payload.toString("latin1")));
+  expect(numbers).toEqual(numbers.map((_, i) => i));
+});
+
+test("a slow tidewire.v1 socket comes back with its last id and misses nothing", async () => {
+  const slow = await connectTcp(
+    server.urls.public,
+    get("/channels/room/v1", `${WEBSOCKET_HEADERS}Sec-WebSocket-Protocol: tidewire.v1\r\n`),
+  );
+  await slow.until((text) => text.includes('"subscribed"'));
+  const sent = await overwhelm("room/v1", slow, frameWebSocket);
+  const text = slow.text();
+  const frames = readFrames(Buffer.from(text.slice(text.indexOf("\r\n\r\n") + 4), "latin1"));
+  expect(frames.at(-1)!.payload.readUInt16BE(0)).toBe(4008);
+  const got = frames
+    .slice(1, -1)
+    .map(({ payload }) => (JSON.parse(payload.toString()) as { id: string }).id);
+  expect(got).toEqual(sent.slice(0, got.length));
+  const back = await frameWebSocket.open({
+    url: server.urls.public,
+    channel: "room/v1",
+    after: got.at(-1)!,
+  });
+  for (const id of sent.slice(got.length)) expect(await back.next()).toMatchObject({ id });
+  await back.close();
+});
+
+test("a slow SSE stream ends, and its last id still works", async () => {
+  const slow = await connectTcp(
+    server.urls.public,
+    get("/channels/room/sse", "Accept: text/event-stream\r\nConnection: close\r\n"),
+  );
+  await slow.until((text) => text.includes("id: "));
+  const sent = await overwhelm("room/sse", slow, eventSource);
+  expect(slow.text().endsWith("0\r\n\r\n")).toBe(true);
+  const got = [...slow.text().matchAll(/^id: (.*-[1-9]\d*)$/gm)].map((match) => match[1]!);
+  expect(got).toEqual(sent.slice(0, got.length));
+  expect(got.length).toBeLessThan(sent.length);
+  const back = await eventSource.open({
+    url: server.urls.public,
+    channel: "room/sse",
+    after: got.at(-1)!,
+  });
+  for (const id of sent.slice(got.length)) expect(await back.next()).toMatchObject({ id });
+  await back.close();
+});
+
+test("a client with a long history to read catches up at its own pace", async () => {
+  const channel = "room/backlog";
+  for (let i = 0; i < 100; i++) await publish(channel, `${i} ${BIG}`);
+  const slow = await connectTcp(
+    server.urls.public,
+    get(`/channels/${channel}?after=earliest`, "Accept: text/event-stream\r\n"),
+  );
+  await slow.until((text) => text.includes("data: 0 "));
+  // It catches up as fast as it reads: pausing costs it nothing.
+  slow.socket.pause();
+  slow.socket.resume();
+  await slow.until((text) => text.includes("data: 99 "));
+  expect(held(channel)).toBe(1);
+  slow.socket.destroy();
+});
