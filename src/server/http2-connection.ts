@@ -2,8 +2,8 @@
 import { constants, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { Log } from "../log.ts";
+import type { BodyPump } from "./body-pump.ts";
 import { Http2Pushes } from "./http2-pushes.ts";
-import type { BodyWrite } from "./http2-response.ts";
 
 export interface ConnectionLimits {
   /** Milliseconds after which a connection without a stream is closed. */
@@ -23,7 +23,7 @@ export const DEFAULT_LIMITS: ConnectionLimits = {
 
 export class Http2Connection {
   readonly pushes: Http2Pushes;
-  readonly bodies = new Set<BodyWrite>();
+  readonly bodies = new Set<BodyPump>();
   readonly #session: ServerHttp2Session;
   readonly #socket: Socket;
   readonly #limits: ConnectionLimits;
@@ -90,9 +90,7 @@ export class Http2Connection {
   sweep(now: number): void {
     if (this.#session.destroyed) return;
     const { stallMs } = this.#limits;
-    for (const body of this.bodies) {
-      if (body.since !== null && now - body.since > stallMs) body.reset();
-    }
+    for (const body of this.bodies) body.sweep(now, stallMs);
     this.pushes.sweep(now, stallMs);
     if (this.#streams === 0) return;
     if (this.#pinging) return this.destroy();
@@ -102,7 +100,7 @@ export class Http2Connection {
 
   #isWriting(): boolean {
     if (this.pushes.open > 0) return true;
-    for (const body of this.bodies) if (body.since !== null) return true;
+    for (const body of this.bodies) if (body.isWriting) return true;
     return false;
   }
 

@@ -9,15 +9,17 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { MaybePromise } from "../channel/log.ts";
 import type { Log } from "../log.ts";
 import type { Listener, PushPort } from "../transport/transport.ts";
 import type { Certificate } from "./certificate.ts";
+import { Http1Fallback } from "./http1-fallback.ts";
 import { DEFAULT_LIMITS, Http2Connection, type ConnectionLimits } from "./http2-connection.ts";
-import { toRequest } from "./http2-request.ts";
 import { resetStream } from "./http2-reset.ts";
 import { writeResponse } from "./http2-response.ts";
+import { toRequest, type RequestParts } from "./node-request.ts";
 
 export interface Http2ListenerOptions {
   readonly hostname: string;
@@ -47,6 +49,8 @@ const MAX_STREAMS = 100;
 const MAX_HEADER_BYTES = 32_768;
 const HANDSHAKE_MS = 10_000;
 const SWEEP_MS = 15_000;
+/** Sockets beyond `maxConnections`: in their handshake, or being told to go away. */
+const MAX_STRANGERS = 256;
 
 /**
  * Starts an HTTP/2 listener.
@@ -61,8 +65,14 @@ export async function listenHttp2(options: Http2ListenerOptions): Promise<Http2L
     enableConnectProtocol: false,
   };
   const server = options.tls
-    ? createSecureServer({ ...options.tls, settings, handshakeTimeout: HANDSHAKE_MS })
+    ? createSecureServer({
+        ...options.tls,
+        settings,
+        handshakeTimeout: HANDSHAKE_MS,
+        allowHTTP1: true,
+      })
     : createServer({ settings });
+  server.maxConnections = options.maxConnections + MAX_STRANGERS;
   const listener = new Http2Listener(server, options);
   server.once("error", reject);
   server.listen(options.port, options.hostname, resolve);
@@ -85,19 +95,32 @@ export class Http2Listener implements Listener {
   readonly #connections = new Map<ServerHttp2Session, Http2Connection>();
   readonly #exchanges = new WeakMap<Request, Exchange>();
   readonly #sweeper: Timer;
-  #onEmpty: (() => void) | null = null;
+  readonly #http1: Http1Fallback;
+  #closing = false;
+  readonly #empty = Promise.withResolvers<void>();
 
   constructor(server: Http2Server | Http2SecureServer, options: Http2ListenerOptions) {
     this.#server = server;
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#scheme = options.tls ? "https" : "http";
+    this.#http1 = new Http1Fallback({
+      answer: (parts, address) => this.#answer(parts, address, null),
+      log: options.log,
+      stallMs: this.#limits.stallMs,
+    });
     // A session hides its socket. The server announces the one just before the other.
     let accepted: Socket;
     server.prependListener(options.tls ? "secureConnection" : "connection", (socket: Socket) => {
       accepted = socket;
     });
     server.on("session", (session) => this.#accept(session, accepted));
+    // Else the first listener for "request" would turn on the compatibility layer for every stream.
+    server.removeAllListeners("newListener");
+    server.on("request", (request: unknown, response: unknown) => {
+      const message = request as IncomingMessage;
+      if (message.httpVersionMajor < 2) void this.#http1.serve(message, response as ServerResponse);
+    });
     server.on("stream", (stream, headers) => void this.#serve(stream, headers));
     server.on("error", (error) => options.log.error("http2 listener failed", { error }));
     // Each connection logs its own; without a listener here it would count as not handled.
@@ -105,6 +128,7 @@ export class Http2Listener implements Listener {
     this.#sweeper = setInterval(() => {
       const now = performance.now();
       for (const connection of this.#connections.values()) connection.sweep(now);
+      this.#http1.sweep(now);
     }, options.sweepMs ?? SWEEP_MS);
     this.#sweeper.unref();
   }
@@ -115,7 +139,7 @@ export class Http2Listener implements Listener {
 
   /** Connections that are open. */
   get connections(): number {
-    return this.#connections.size;
+    return this.#connections.size + this.#http1.connections;
   }
 
   /** An HTTP/2 stream can't become a WebSocket here (RFC 8441 is not served). */
@@ -142,23 +166,31 @@ export class Http2Listener implements Listener {
    * @param graceMs Milliseconds that streams under way have.
    */
   async close(graceMs: number): Promise<void> {
-    this.#server.close();
-    for (const connection of this.#connections.values()) connection.close();
-    if (this.#connections.size > 0) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, graceMs);
-      this.#onEmpty = resolve;
-      await promise;
-      clearTimeout(timer);
+    if (!this.#closing) {
+      this.#closing = true;
+      this.#http1.onEmpty = () => this.#left();
+      this.#server.close();
+      for (const connection of this.#connections.values()) connection.close();
+      this.#left();
     }
+    const timer = Promise.withResolvers<void>();
+    const grace = setTimeout(timer.resolve, graceMs);
+    await Promise.race([this.#empty.promise, timer.promise]);
+    clearTimeout(grace);
     clearInterval(this.#sweeper);
     for (const connection of this.#connections.values()) connection.destroy();
+    this.#http1.destroy();
+  }
+
+  /** A connection is gone. */
+  #left(): void {
+    if (this.#closing && this.connections === 0) this.#empty.resolve();
   }
 
   #accept(session: ServerHttp2Session, socket: Socket): void {
     const { log, maxConnections } = this.#options;
     const connection = new Http2Connection(session, socket, this.#limits, log);
-    if (this.#connections.size >= maxConnections) {
+    if (this.connections >= maxConnections) {
       log.warn("http2 listener is full; a connection is refused", { maxConnections });
       session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
       return connection.destroy();
@@ -166,7 +198,7 @@ export class Http2Listener implements Listener {
     this.#connections.set(session, connection);
     session.once("close", () => {
       this.#connections.delete(session);
-      if (this.#connections.size === 0) this.#onEmpty?.();
+      this.#left();
     });
   }
 
@@ -181,29 +213,30 @@ export class Http2Listener implements Listener {
     stream.once("close", () => {
       if (stream.aborted) aborter.abort();
     });
-    const response = await this.#answer(stream, headers, connection, aborter.signal);
-    this.#write(
-      stream,
-      headers[":method"] === "HEAD" ? withoutBody(response) : response,
-      connection,
-    );
+    const authority = headers[":authority"] ?? headers.host;
+    const parts: RequestParts = {
+      method: headers[":method"],
+      path: headers[":path"],
+      authority,
+      fields: headers,
+      scheme: this.#scheme,
+      body: stream,
+      isWhole: () => !stream.aborted,
+      signal: aborter.signal,
+    };
+    if (headers.expect === "100-continue") stream.additionalHeaders({ ":status": 100 });
+    const address = session.socket.remoteAddress ?? "";
+    const from = { stream, connection, authority: authority ?? "" };
+    this.#write(stream, await this.#answer(parts, address, from), connection);
   }
 
-  async #answer(
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
-    connection: Http2Connection,
-    signal: AbortSignal,
-  ): Promise<Response> {
+  async #answer(parts: RequestParts, address: string, from: Exchange | null): Promise<Response> {
     try {
-      const request = toRequest({ stream, headers, scheme: this.#scheme, signal });
-      const authority = request.headers.get("host")!;
-      this.#exchanges.set(request, { stream, connection, authority });
-      if (headers.expect === "100-continue") stream.additionalHeaders({ ":status": 100 });
-      const address = stream.session?.socket?.remoteAddress ?? "";
+      const request = toRequest(parts);
+      if (from) this.#exchanges.set(request, from);
       const response = await this.#options.handle(request, this, address);
-      if (!response) throw new Error("a request over HTTP/2 was left without an answer");
-      return response;
+      if (!response) throw new Error("a request on the push listener was left without an answer");
+      return parts.method === "HEAD" ? withoutBody(response) : response;
     } catch (error) {
       return this.#options.answerError(error);
     }

@@ -1,9 +1,10 @@
 /** Writes a Fetch `Response` to an HTTP/2 stream. */
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { BodyPump, type BodyEvents } from "./body-pump.ts";
 import { resetStream } from "./http2-reset.ts";
 
 /** Header fields that only HTTP/1.1 knows: an HTTP/2 peer refuses a response that has one (RFC 9113 §8.2.2). */
-const CONNECTION_FIELDS = new Set([
+export const CONNECTION_FIELDS = new Set([
   "connection",
   "keep-alive",
   "proxy-connection",
@@ -11,32 +12,16 @@ const CONNECTION_FIELDS = new Set([
   "upgrade",
 ]);
 
-export interface BodyEvents {
-  /** A chunk was written. */
-  readonly onWrite: () => void;
-  /** The body failed; the stream is reset, so that the client can tell. */
-  readonly onError: (error: unknown) => void;
-}
-
-/** A body on its way to the client. */
-export interface BodyWrite {
-  /** Where `performance.now()` stood when the chunk under way was written; null when none is. */
-  readonly since: number | null;
-  /** Resets the stream of a client that does not take it. */
-  reset(): void;
-}
-
 /**
- * Sends status, headers and body. A body is read chunk by chunk: the next only when the last has gone out
- * to the socket, past the client's flow control. When the stream closes, the body is cancelled.
+ * Sends status, headers and body.
  *
  * @returns The body under way, or null when there is none.
  */
 export function writeResponse(
   stream: ServerHttp2Stream,
   response: Response,
-  events: BodyEvents,
-): BodyWrite | null {
+  events: Omit<BodyEvents, "cut">,
+): BodyPump | null {
   const { body, status } = response;
   if (stream.destroyed || stream.closed) {
     void body?.cancel().catch(() => {});
@@ -50,7 +35,10 @@ export function writeResponse(
     void body.cancel().catch(() => {});
     return null;
   }
-  return new BodyPump(stream, body, events);
+  return new BodyPump(stream, body, {
+    ...events,
+    cut: () => resetStream(stream, constants.NGHTTP2_INTERNAL_ERROR),
+  });
 }
 
 function toFields({ status, headers }: Response): OutgoingHttpHeaders {
@@ -61,53 +49,4 @@ function toFields({ status, headers }: Response): OutgoingHttpHeaders {
   const cookies = headers.getSetCookie();
   if (cookies.length > 0) fields["set-cookie"] = cookies;
   return fields;
-}
-
-class BodyPump implements BodyWrite {
-  since: number | null = null;
-  readonly #stream: ServerHttp2Stream;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #events: BodyEvents;
-  #closed = false;
-
-  constructor(
-    stream: ServerHttp2Stream,
-    body: ReadableStream<Uint8Array>,
-    events: BodyEvents,
-  ) {
-    this.#stream = stream;
-    this.#reader = body.getReader();
-    this.#events = events;
-    stream.once("close", () => {
-      this.#closed = true;
-      this.since = null;
-      void this.#reader.cancel().catch(() => {});
-    });
-    this.#next();
-  }
-
-  reset(): void {
-    resetStream(this.#stream, constants.NGHTTP2_CANCEL);
-  }
-
-  readonly #next = (): void => {
-    this.since = null;
-    if (!this.#closed) this.#reader.read().then(this.#write, this.#fail);
-  };
-
-  readonly #write = ({ value }: { readonly value?: Uint8Array | undefined }): void => {
-    if (this.#closed) return;
-    if (value === undefined) return void this.#stream.end();
-    if (value.byteLength === 0) return this.#next();
-    this.since = performance.now();
-    // The callback rather than 'drain': it comes when the bytes are past the client's flow control.
-    this.#stream.write(value, this.#next);
-    this.#events.onWrite();
-  };
-
-  readonly #fail = (error: unknown): void => {
-    if (this.#closed) return;
-    this.#events.onError(error);
-    resetStream(this.#stream, constants.NGHTTP2_INTERNAL_ERROR);
-  };
 }

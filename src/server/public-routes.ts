@@ -16,6 +16,7 @@ import type { LiveChannel } from "./live-channel.ts";
 import { methodNotAllowed, problem, toRequestError } from "./problem.ts";
 import { readPublish } from "./publish-request.ts";
 import type { ServeStatic } from "./static.ts";
+import { readTarget, type Target } from "./target.ts";
 
 export interface PublicRoutesOptions {
   readonly config: Config;
@@ -60,40 +61,40 @@ export class PublicRoutes {
   }
 
   #route(request: Request, arrival: Arrival): MaybePromise<Response | undefined> {
-    const url = new URL(request.url);
-    const { pathname } = url;
-    if (request.method === "POST" || isUpgrade(request)) this.#cors.check(request, url);
-    if (pathname === "/channels") return this.#many(request, url, arrival);
+    const target = readTarget(request);
+    const { pathname } = target;
+    if (request.method === "POST" || isUpgrade(request)) this.#cors.check(request, target.origin);
+    if (pathname === "/channels") return this.#many(request, target, arrival);
     const match = this.#options.channels.match(pathname);
     if (match) {
       if (request.method === "OPTIONS") return this.#cors.preflight(request, CHANNEL_METHODS);
-      const peer = createPeer(request, url.searchParams, arrival.address);
-      return this.#channel(match, request, url, arrival, peer);
+      const peer = createPeer(request, target.query, arrival.address);
+      return this.#channel(match, request, target, arrival, peer);
     }
-    return this.#messages(request, url) ?? this.#static(request, pathname, arrival);
+    return this.#messages(request, target) ?? this.#static(request, pathname, arrival);
   }
 
   async #channel(
     match: NonNullable<ReturnType<Channels["match"]>>,
     request: Request,
-    url: URL,
+    target: Target,
     arrival: Arrival,
     peer: Peer,
   ): Promise<Response | undefined> {
     if (request.method === "POST")
-      return this.#publish(await this.#open(match), request, url, peer);
+      return this.#publish(await this.#open(match), request, target, peer);
     if (request.method !== "GET") {
       const file =
-        request.method === "HEAD" ? await this.#file(request, url.pathname, arrival) : null;
+        request.method === "HEAD" ? await this.#file(request, target.pathname, arrival) : null;
       if (file) return file;
       throw methodNotAllowed(request.method, CHANNEL_METHODS);
     }
-    const asked = url.searchParams.get("transport");
+    const asked = target.query.get("transport");
     const transport = this.#choose(request, asked, arrival.listener);
     const { transports, name } = match.value.config;
     if (!transports.some((exposed) => exposed === transport.name)) {
       // A page may stand at the same URL as a channel that it opens a WebSocket to.
-      const file = asked === null ? await this.#file(request, url.pathname, arrival) : null;
+      const file = asked === null ? await this.#file(request, target.pathname, arrival) : null;
       if (file) return file;
       throw new RequestError(
         406,
@@ -102,15 +103,15 @@ export class PublicRoutes {
         { extra: { transports } },
       );
     }
-    const start = parseStart(request, url.searchParams, transport.name === "long-poll");
+    const start = parseStart(request, target.query, transport.name === "long-poll");
     this.#options.connections.check();
     const live = await this.#open(match);
     const client = this.#client(live, peer, transport.name);
     return transport.serve({
       request,
-      query: url.searchParams,
+      query: target.query,
       channel: live.channel,
-      path: url.pathname,
+      path: target.pathname,
       start,
       listener: arrival.listener,
       subscriber: client,
@@ -119,7 +120,7 @@ export class PublicRoutes {
   }
 
   /** One socket for many channels. */
-  #many(request: Request, url: URL, arrival: Arrival): Response | undefined {
+  #many(request: Request, target: Target, arrival: Arrival): Response | undefined {
     if (request.method === "OPTIONS") return this.#cors.preflight(request, ["GET", "OPTIONS"]);
     if (!isUpgrade(request)) {
       throw new RequestError(
@@ -130,7 +131,7 @@ export class PublicRoutes {
       );
     }
     this.#options.connections.check();
-    const peer = createPeer(request, url.searchParams, arrival.address);
+    const peer = createPeer(request, target.query, arrival.address);
     return this.#options.websocket.serveMany({
       request,
       listener: arrival.listener,
@@ -156,12 +157,17 @@ export class PublicRoutes {
     });
   }
 
-  async #publish(live: LiveChannel, request: Request, url: URL, peer: Peer): Promise<Response> {
+  async #publish(
+    live: LiveChannel,
+    request: Request,
+    target: Target,
+    peer: Peer,
+  ): Promise<Response> {
     const { receive } = live.plugins;
     // Refused before its body is read.
     if (receive === null) live.mayPublish();
     const { message: limit } = this.#options.config.limits;
-    const { drafts, isMany } = await readPublish(request, url.searchParams, limit);
+    const { drafts, isMany } = await readPublish(request, target.query, limit);
     const client = this.#client(live, peer, "post");
     const answers: unknown[] = [];
     client.answerBy({ send: (data) => void answers.push(data), close: () => {} });
@@ -172,7 +178,7 @@ export class PublicRoutes {
     const ids = messages.map(({ id }) => id);
     const id = ids[ids.length - 1] ?? null;
     const body = isMany || ids.length > 1 ? { id, ids } : { id };
-    const base = url.pathname === "/" ? "" : url.pathname;
+    const base = target.pathname === "/" ? "" : target.pathname;
     return Response.json(body, {
       status: id === null ? 202 : 201,
       headers: id === null ? {} : { location: `${base}/messages/${id}` },
@@ -180,8 +186,8 @@ export class PublicRoutes {
   }
 
   /** `<channel>/messages` and `<channel>/messages/<id>`; null when the path is neither. */
-  #messages(request: Request, url: URL): Promise<Response> | null {
-    const found = /^(.*)\/messages(?:\/([^/]*))?$/.exec(url.pathname);
+  #messages(request: Request, target: Target): Promise<Response> | null {
+    const found = /^(.*)\/messages(?:\/([^/]*))?$/.exec(target.pathname);
     const match = found && this.#options.channels.match(found[1] === "" ? "/" : found[1]!);
     if (!match) return null;
     if (!READ_METHODS.includes(request.method))
@@ -189,7 +195,7 @@ export class PublicRoutes {
     if (request.method === "OPTIONS") {
       return Promise.resolve(this.#cors.preflight(request, READ_METHODS));
     }
-    return this.#history(match, found[2], request, url.searchParams);
+    return this.#history(match, found[2], request, target.query);
   }
 
   async #history(

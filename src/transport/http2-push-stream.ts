@@ -56,8 +56,8 @@ export class Http2PushStream implements Receiver {
   #queue: (PreparedPush | Line)[] = [];
   /** What comes before this index of the queue was sent. */
   #head = 0;
-  /** Pushes handed to the port and not done. */
-  #pushing = 0;
+  /** Pushes handed to the port and not done, the oldest first. */
+  readonly #pushing = new Set<PreparedPush>();
   /** A line is on its way: DATA waits for flow control and PUSH_PROMISE does not, so it could be passed. */
   #writing = false;
   /** The body's reader waits for a line. */
@@ -114,7 +114,7 @@ export class Http2PushStream implements Receiver {
 
   /** Pushes one live batch, or ends the stream of a client that takes them too slowly. */
   deliver(pushes: readonly PreparedPush[]): void {
-    if (this.#waitingBytes >= this.#options.bufferBytes) return this.#slow();
+    if (this.#isFull) return this.#slow();
     for (const push of pushes) this.#add(push);
     this.#advance();
   }
@@ -128,6 +128,12 @@ export class Http2PushStream implements Receiver {
     controller.close();
   }
 
+  /** What waits behind the push that is on its way: that one may be as large as the buffer. */
+  get #isFull(): boolean {
+    const underWay = this.#pushing.values().next().value?.cost ?? 0;
+    return this.#waitingBytes - underWay >= this.#options.bufferBytes;
+  }
+
   get #hasRoom(): boolean {
     // The other half is for what is published when it has just caught up.
     return this.#waitingBytes * 2 <= this.#options.bufferBytes;
@@ -139,7 +145,7 @@ export class Http2PushStream implements Receiver {
 
   #write(value: Record<string, unknown>): void {
     if (this.#ended) return;
-    if (this.#waitingBytes >= this.#options.bufferBytes) return this.#slow();
+    if (this.#isFull) return this.#slow();
     const line = encodeLine(value);
     this.#add({ line, cost: line.byteLength + OVERHEAD_BYTES });
     this.#advance();
@@ -156,7 +162,7 @@ export class Http2PushStream implements Receiver {
     while (this.#head < this.#queue.length && !this.#writing) {
       const item = this.#queue[this.#head]!;
       if ("line" in item) {
-        if (this.#pushing > 0 || !this.#wanted) break;
+        if (this.#pushing.size > 0 || !this.#wanted) break;
         this.#head++;
         this.#wanted = false;
         this.#writing = true;
@@ -174,11 +180,12 @@ export class Http2PushStream implements Receiver {
     }
   }
 
-  #push({ id, headers, body, cost }: PreparedPush): void {
+  #push(push: PreparedPush): void {
     const { port, exchange } = this.#options;
-    this.#pushing++;
+    const { id, headers, body, cost } = push;
+    this.#pushing.add(push);
     port.push(`${exchange.path}/messages/${id}`, headers, body, (error) => {
-      this.#pushing--;
+      this.#pushing.delete(push);
       this.#waitingBytes -= cost;
       if (this.#ended) return;
       // A client that refuses a promised message knows of it. One that was never told would miss it.

@@ -224,7 +224,7 @@ test("http2-push gives SSE to curl, which takes no pushes", async () => {
   await using world = await createWorld();
   await world.publish("from curl");
   const { out } = await run(
-    ...["curl", "-sS", "--http2-prior-knowledge", "-m", "1", "-i", "-H", `accept: ${PUSH_TYPE}`],
+    ...["curl", "-sS", "--http2-prior-knowledge", "-m", "0.3", "-i", "-H", `accept: ${PUSH_TYPE}`],
     `${world.server.url}/c?after=earliest`,
   );
   expect(out).toContain("content-type: text/event-stream");
@@ -270,7 +270,9 @@ test("http2-push opens no more streams than nghttp takes, and loses nothing", as
   const promised = [...out.matchAll(/:path: (\/c\/messages\/\S+)/g)].map(([, path]) => path!);
   expect(promised).toEqual(ids.map((id) => `/c/messages/${id}`));
   // One is promised only when the last has ended (flags 1 is END_STREAM): P, E, P, E …
-  const frames = out.matchAll(/recv (PUSH_PROMISE) frame|recv DATA frame <.*flags=0x01.*=\d*[02468]>/g);
+  const frames = out.matchAll(
+    /recv (PUSH_PROMISE) frame|recv DATA frame <.*flags=0x01.*=\d*[02468]>/g,
+  );
   const order = Array.from(frames, ([, promise]) => (promise ? "P" : "E")).join("");
   expect(order).toBe("PE".repeat(30));
   expect(out).not.toContain("REFUSED_STREAM");
@@ -355,7 +357,7 @@ test("http2-push goes on when the client refuses single pushes", async () => {
   const answered = [];
   for (let i = 0; i < 6; i++) {
     ids.push(...(await world.publish("x".repeat(200_000))));
-    for (let open = true; open; ) {
+    for (let open = true; open;) {
       const [what, path] = await client.next();
       if (what === "promise") promised.push(path);
       else answered.push(path);
@@ -406,7 +408,9 @@ test("http2-push sends what is for one client as a line of its held stream, and 
 
 test("shutdown() tells every client that the server goes away, spread over the window", async () => {
   await using world = await createWorld();
-  const scripts = [1, 2, 3].map(() => runNode(world.server.url, `${SUBSCRIBE} subscribe(connect(), "/c");`));
+  const scripts = [1, 2, 3].map(() =>
+    runNode(world.server.url, `${SUBSCRIBE} subscribe(connect(), "/c");`),
+  );
   const clients = await Promise.all(scripts);
   await until(() => world.channel.subscribers === 3);
   await world.transport.shutdown(100);
@@ -447,7 +451,15 @@ test("http2-push is understood by nghttp", async () => {
   await using world = await createWorld({ tls: true });
   const ids = await world.publish("one", "two");
   const child = Bun.spawn(
-    ["nghttp", "-v", "-t", "2", "-H", `accept: ${PUSH_TYPE}`, `${world.server.url}/c?after=earliest`],
+    [
+      "nghttp",
+      "-v",
+      "-t",
+      "2",
+      "-H",
+      `accept: ${PUSH_TYPE}`,
+      `${world.server.url}/c?after=earliest`,
+    ],
     { stdout: "pipe", stderr: "ignore" },
   );
   await until(() => world.channel.subscribers === 1);

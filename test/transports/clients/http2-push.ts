@@ -19,6 +19,7 @@ session.on("stream", (stream, promised) => {
     stream.on("data", (chunk) => chunks.push(chunk));
     stream.on("end", resolve);
     stream.on("error", resolve);
+    stream.on("close", resolve);
   });
   const id = promised[":path"].split("/messages/")[1];
   tail = tail.then(() => done).then(() => {
@@ -39,7 +40,7 @@ held.on("data", (text) => {
     tail = tail.then(() => {
       if (type === "gap") say({ type, after, id });
       if (type === "subscribed") say({ type });
-      if (type === "closing") { say({ type: "end", code }); process.exit(); }
+      if (type === "closing") { say({ type: "end", code }); session.close(); }
     });
   }
 });

@@ -1,12 +1,21 @@
-/** One HTTP/2 stream's request as a Fetch `Request`. */
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+/** A request of `node:http2` or `node:http` as a Fetch `Request`. */
+import type { IncomingHttpHeaders } from "node:http2";
+import type { Readable } from "node:stream";
 import { RequestError } from "../transport/errors.ts";
 
-export interface Http2RequestOptions {
-  readonly stream: ServerHttp2Stream;
-  readonly headers: IncomingHttpHeaders;
+export interface RequestParts {
+  readonly method: string | undefined;
+  /** Path and query as they came. */
+  readonly path: string | undefined;
+  /** The `:authority` or `Host`. */
+  readonly authority: string | undefined;
+  /** Header fields; those that start with a colon are left out. */
+  readonly fields: IncomingHttpHeaders;
   readonly scheme: "http" | "https";
-  /** Aborts when the stream closes before it was answered. */
+  readonly body: Readable;
+  /** Whether the body that ended came to its end, or was cut off. */
+  readonly isWhole: () => boolean;
+  /** Aborts when the client leaves before it was answered. */
   readonly signal: AbortSignal;
 }
 
@@ -16,15 +25,14 @@ const AUTHORITY = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,
 const FORBIDDEN_METHODS = ["CONNECT", "TRACE", "TRACK"];
 
 /**
- * Turns the header fields of a stream into a `Request`; its body is read as it is taken.
+ * Makes a `Request`; its body is read as it is taken.
  *
- * @throws {RequestError} 400, when path, authority or a header can't be used; 501 for a method that no request may have.
+ * @throws {RequestError} 400 when path, authority or a header can't be used; 501 for a method that a
+ *   `Request` can't have.
  * @see https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1
  */
-export function toRequest({ stream, headers, scheme, signal }: Http2RequestOptions): Request {
-  const method = headers[":method"];
-  const path = headers[":path"];
-  const authority = headers[":authority"] ?? headers.host;
+export function toRequest(parts: RequestParts): Request {
+  const { method, path, authority, fields, scheme, body, signal } = parts;
   if (!method || FORBIDDEN_METHODS.includes(method)) {
     throw new RequestError(501, "unknown-method", `method "${method ?? ""}" is not served here`);
   }
@@ -34,12 +42,12 @@ export function toRequest({ stream, headers, scheme, signal }: Http2RequestOptio
   if (!authority || !AUTHORITY.test(authority)) {
     throw badRequest(`authority "${authority ?? ""}" is not a host, such as "example.org:8443"`);
   }
-  const init: RequestInit = { method, headers: toHeaders(headers, authority), signal };
+  const init: RequestInit = { method, headers: toHeaders(fields, authority), signal };
   if (method === "GET" || method === "HEAD") {
     // A body has no meaning here (RFC 9110 §9.3.1), and unread it would take up the flow-control window.
-    stream.resume();
+    body.resume();
   } else {
-    init.body = toBody(stream);
+    init.body = toBody(body, parts.isWhole);
   }
   try {
     // Not `new URL(path, base)`: a path such as `//other.example/` would change the host.
@@ -63,8 +71,8 @@ function toHeaders(fields: IncomingHttpHeaders, authority: string): Headers {
   return headers;
 }
 
-/** The stream's DATA; a reader that is slow slows the client down by flow control. */
-function toBody(stream: ServerHttp2Stream): ReadableStream<Uint8Array> {
+/** What the client sends; a reader that is slow slows the client down. */
+function toBody(stream: Readable, isWhole: () => boolean): ReadableStream<Uint8Array> {
   let settled = false;
   return new ReadableStream<Uint8Array>(
     {
@@ -81,8 +89,8 @@ function toBody(stream: ServerHttp2Stream): ReadableStream<Uint8Array> {
         });
         stream.once("end", () => {
           // A reset ends the readable side too: half a body must not pass for a whole one.
-          if (stream.aborted) settle(() => controller.error(new Error(CUT_OFF)));
-          else settle(() => controller.close());
+          if (isWhole()) settle(() => controller.close());
+          else settle(() => controller.error(new Error(CUT_OFF)));
         });
         stream.once("close", () => settle(() => controller.error(new Error(CUT_OFF))));
         stream.pause();
@@ -103,4 +111,4 @@ function badRequest(detail: string): RequestError {
   return new RequestError(400, "bad-request", detail);
 }
 
-const CUT_OFF = "the client reset the stream before its request was complete";
+const CUT_OFF = "the client left before its request was complete";
