@@ -1,0 +1,116 @@
+/** Runs one plugin as a channel would, for the tests of this folder. */
+import type { Static, TObject } from "@sinclair/typebox";
+import { Value } from "@sinclair/typebox/value";
+import type { Client, Draft, Hooks, Plugin } from "tidewire";
+
+export interface LogLine {
+  readonly level: "debug" | "info" | "warn" | "error";
+  readonly message: string;
+  readonly fields: Record<string, unknown>;
+}
+
+export interface Running {
+  readonly hooks: Hooks;
+  readonly logs: readonly LogLine[];
+  /** What came out by `emit`, in order. */
+  readonly emitted: readonly Draft[];
+  /** What the source yielded up to now. */
+  readonly yielded: readonly Draft[];
+  /** Reads the source until it ends. */
+  run(): void;
+  /** The transform's answer as a list. */
+  transform(draft: Draft): Promise<readonly Draft[]>;
+  /** Aborts, awaits the source's end, and closes: the order of a channel that stops. */
+  stop(): Promise<void>;
+}
+
+/** @throws {TypeError} When the options are not what the plugin's schema says. */
+export async function start<Options extends TObject>(
+  plugin: Plugin<Options>,
+  given: Record<string, unknown>,
+  at: { name?: string; params?: Record<string, string>; directory?: string } = {},
+): Promise<Running> {
+  const controller = new AbortController();
+  const logs: LogLine[] = [];
+  const emitted: Draft[] = [];
+  const yielded: Draft[] = [];
+  let reading: Promise<void> = Promise.resolve();
+  const line =
+    (level: LogLine["level"]) =>
+    (message: string, fields: Record<string, unknown> = {}) =>
+      void logs.push({ level, message, fields });
+  const hooks = await plugin.setup({
+    options: check(plugin, given),
+    channel: { name: at.name ?? "test", params: at.params ?? {} },
+    directory: at.directory ?? import.meta.dir,
+    log: { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") },
+    signal: controller.signal,
+    emit(drafts) {
+      const list = typeof drafts === "function" ? drafts() : drafts;
+      if (list !== null) emitted.push(...(Array.isArray(list) ? list : [list as Draft]));
+      return true;
+    },
+  });
+  return {
+    hooks,
+    logs,
+    emitted,
+    yielded,
+    run() {
+      reading = (async () => {
+        for await (const draft of hooks.source!()) yielded.push(draft);
+      })();
+      // `stop` awaits it; a test that fails before must not add an unhandled rejection.
+      reading.catch(() => {});
+    },
+    async transform(draft) {
+      const result = await hooks.transform!(draft);
+      if (result === null) return [];
+      return Array.isArray(result) ? result : [result as Draft];
+    },
+    async stop() {
+      controller.abort();
+      await reading;
+      await hooks.close?.();
+    },
+  };
+}
+
+function check<Options extends TObject>(
+  plugin: Plugin<Options>,
+  given: Record<string, unknown>,
+): Static<Options> {
+  const schema = plugin.options!;
+  const options = Value.Default(schema, structuredClone(given));
+  const first = Value.Errors(schema, options).First();
+  if (first) throw new TypeError(`${first.path}: ${first.message}`);
+  return options as Static<Options>;
+}
+
+/** A client that keeps what it is sent. */
+export function fakeClient(): Client & { readonly received: unknown[] } {
+  const received: unknown[] = [];
+  return {
+    id: "1",
+    transport: "websocket",
+    address: "127.0.0.1",
+    headers: new Headers(),
+    query: new URLSearchParams(),
+    received,
+    send: (data) => void received.push(data),
+    close: () => {},
+  };
+}
+
+/**
+ * Waits until `condition` holds, looking every few milliseconds.
+ *
+ * @throws {Error} When it does not within `ms` milliseconds.
+ */
+export async function until(condition: () => boolean, ms = 4000): Promise<void> {
+  const end = performance.now() + ms;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`not within ${ms} ms: ${condition}`);
+    await Bun.sleep(2);
+  }
+}
