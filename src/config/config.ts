@@ -12,8 +12,12 @@ export const TRANSPORT_NAMES: readonly TransportName[] = [
 ];
 
 /** Where a listener listens: TCP (port 0 picks a free one) or a unix socket (`unix:/run/tidewire.sock`). */
-export type Address =
-  { readonly hostname: string; readonly port: number } | { readonly unix: string };
+export type Address = TcpAddress | { readonly unix: string };
+
+export interface TcpAddress {
+  readonly hostname: string;
+  readonly port: number;
+}
 
 /** A certificate: made at start for development, or two PEM files. */
 export type Tls = "self-signed" | { readonly cert: string; readonly key: string };
@@ -22,10 +26,10 @@ export interface Config {
   /** Absolute path of the YAML file. */
   readonly file: string;
   readonly server: {
-    readonly listen: Address & { readonly hostname: string };
+    readonly listen: TcpAddress;
     readonly tls: Tls | null;
     readonly http2Push: {
-      readonly listen: Address & { readonly hostname: string };
+      readonly listen: TcpAddress;
       /** null serves cleartext HTTP/2 (prior knowledge, RFC 9113 §3.3). */
       readonly tls: Tls | null;
     } | null;

@@ -1,0 +1,125 @@
+/** Finds the plugins that channels use and checks the options that are given to them. */
+import { Kind, type TObject } from "@sinclair/typebox";
+import { Value } from "@sinclair/typebox/value";
+import { checkShape } from "./check-shape.ts";
+import type { PluginUse } from "./config.ts";
+import { showValue } from "./describe.ts";
+import { Noun } from "./kinds.ts";
+import { nodeAt, textAt, type Node, type TextNode } from "./node.ts";
+import type { Problems, Span } from "./problems.ts";
+import { strict } from "./strict.ts";
+import { suggest } from "./suggest.ts";
+import { quoteText } from "./visible-text.ts";
+
+/** What the config has to know of a plugin. */
+export interface PluginSpec {
+  /** The schema of its options; null when it takes none. */
+  readonly options: TObject | null;
+  /** Absolute path of its file; null when it ships. */
+  readonly file: string | null;
+}
+
+/**
+ * Finds a plugin by what `use:` says.
+ *
+ * MUST reject with an `Error` whose message tells why there is none. One for a bare name that nothing has
+ * carries the `names` that ship: string[].
+ */
+export type ResolvePlugin = (use: string, directory: string) => Promise<PluginSpec>;
+
+/**
+ * Checks every entry of every channel's `plugins:`.
+ *
+ * @returns What each entry means; entries with a mistake are left out.
+ */
+export async function checkPlugins(
+  root: Node,
+  directory: string,
+  resolvePlugin: ResolvePlugin,
+  problems: Problems,
+): Promise<ReadonlyMap<Node, PluginUse>> {
+  const channels = nodeAt(root, "channels");
+  const entries = Array.from(channels?.kind === "map" ? channels.entries.values() : [])
+    .map((channel) => nodeAt(channel.value, "plugins"))
+    .flatMap((plugins) => (plugins?.kind === "list" ? plugins.items : []));
+  const found = new Map<string, Promise<PluginSpec | Error>>();
+  const uses = new Map<Node, PluginUse>();
+  for (const entry of entries) {
+    const use = textAt(entry, "use");
+    if (!use?.value || uses.has(entry) || reportNoPath(use, problems)) continue;
+    let spec = found.get(use.value);
+    if (!spec) found.set(use.value, (spec = resolvePlugin(use.value, directory).catch(asError)));
+    const resolved = await spec;
+    if (resolved instanceof Error) reportUnresolved(resolved, use, problems);
+    else {
+      const options = checkOptions(entry, use, resolved, problems);
+      uses.set(entry, { use: resolved.file ?? use.value, options });
+    }
+  }
+  return uses;
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+/** A bare `plugins/round.ts` would be looked for among those that ship. */
+function reportNoPath(use: TextNode, problems: Problems): boolean {
+  const isPath = /^(?:\.{0,2}[/\\]|[A-Za-z]:\\)/.test(use.value);
+  if (isPath || !/[/\\]|\.[cm]?[jt]sx?$/.test(use.value)) return false;
+  const isUrl = /^[a-z]+:/.test(use.value);
+  problems.report(
+    "bad-plugin",
+    use.span,
+    `${showValue(use)} is neither the name of a plugin that ships nor a path`,
+    isUrl || use.origin
+      ? `a path starts with "./", "../" or "/"`
+      : `did you mean "./${use.value}"?`,
+  );
+  return true;
+}
+
+function reportUnresolved(
+  error: Error & { names?: unknown },
+  use: TextNode,
+  problems: Problems,
+): void {
+  const { names } = error;
+  if (!Array.isArray(names)) {
+    problems.report("bad-plugin", use.span, error.message);
+    return;
+  }
+  const help = use.origin ? null : suggest(use.value, names as string[]);
+  problems.report(
+    "unknown-plugin",
+    use.span,
+    `no plugin ${use.origin ? showValue(use) : quoteText(use.value)} ships`,
+    help ?? `those that ship: ${names.join(", ")}; a file starts with "./"`,
+  );
+}
+
+const NO_OPTIONS = { [Kind]: "Object", type: "object", properties: {} } as unknown as TObject;
+
+function checkOptions(entry: Node, use: TextNode, spec: PluginSpec, problems: Problems): unknown {
+  const noun = `plugin ${quoteText(use.value)}`;
+  const schema: TObject = { ...strict(spec.options ?? NO_OPTIONS), [Noun]: noun };
+  const given = nodeAt(entry, "with");
+  const isEmpty = !given || (given.kind === "scalar" && given.value === null && !given.isFilled);
+  const place: Span = isEmpty ? use.span : withKey(entry);
+  const root: Node = isEmpty ? { kind: "map", span: place, entries: new Map() } : given;
+  // That it is no map is told where the shape of the whole file is checked.
+  if (root.kind !== "map") return undefined;
+  const before = problems.size;
+  const options = checkShape(schema, { problems, root, place, keyNoun: "option", noun });
+  if (problems.size === before && !Value.Check(schema, options)) {
+    // A default of its own does not fit: the plugin's mistake, not the config's.
+    const first = Value.Errors(schema, options).First();
+    const message = `the options of ${noun} don't fit its own schema: ${first?.path ?? ""} ${first?.message ?? ""}`;
+    problems.report("bad-plugin", use.span, message);
+  }
+  return options;
+}
+
+function withKey(entry: Node): Span {
+  return (entry.kind === "map" && entry.entries.get("with")?.key) || entry.span;
+}

@@ -1,0 +1,277 @@
+/** Every key of a config: this one spec drives checks, defaults and the JSON Schema for editors. */
+import { Type as t, type StaticDecode } from "@sinclair/typebox";
+import { TRANSPORT_NAMES } from "./config.ts";
+import { choice, MayBeEmpty, Noun } from "./kinds.ts";
+import {
+  address,
+  duration,
+  file,
+  keys,
+  NAME_PATTERN,
+  Origin,
+  path,
+  size,
+  tcpAddress,
+  tls,
+} from "./spec-values.ts";
+
+const transports = () =>
+  t.Array(
+    choice(TRANSPORT_NAMES, { noun: "a transport", description: "How clients may receive." }),
+    {
+      minItems: 1,
+      uniqueItems: true,
+      description:
+        "How clients may receive: websocket, sse, long-poll, and http2-push, which needs `server.http2_push`.",
+    },
+  );
+
+const publish = () =>
+  choice(["nobody", "clients"], {
+    noun: "a way to publish that this version has",
+    description:
+      "Who may publish by POST and WebSocket: nobody, or all clients. Plugins and the control listener always may.",
+  });
+
+const historySize = {
+  minimum: 0,
+  maximum: 10_000_000,
+  description: "Messages that are kept at most.",
+};
+const TTL = "How long a message is kept at most.";
+const HISTORY = "What is kept of a channel, for clients that come back.";
+
+const Server = keys(
+  "server",
+  {
+    listen: tcpAddress({
+      default: "127.0.0.1:8080",
+      description:
+        "Where WebSocket, SSE, long-poll and publishing are served. `:8080` is all interfaces.",
+    }),
+    tls: t.Optional(tls("Serves HTTPS, with HTTP/2 and HTTP/3, in place of plain HTTP.")),
+    http2_push: t.Optional(
+      keys(
+        "http2_push",
+        {
+          listen: tcpAddress({ description: "Where HTTP/2 with server push is served." }),
+          tls: t.Optional(tls("Without it, HTTP/2 is served in cleartext (prior knowledge).")),
+        },
+        { description: "A second public listener, which can push (RFC 9113 §8.4)." },
+      ),
+    ),
+    static: t.Optional(
+      keys(
+        "static",
+        {
+          root: file("Folder whose files are served."),
+          push: t.Record(
+            t.String(),
+            t.Array(t.String({ minLength: 1 }), { description: "URL paths of files." }),
+            {
+              default: {},
+              description: "URL path of a page to the URL paths that are pushed with it.",
+              examples: [{ "/": ["/style.css"] }],
+            },
+          ),
+        },
+        { description: "Files that are served beside the channels." },
+      ),
+    ),
+    cors: t.Union(
+      [
+        choice(["*"], { noun: `"*"`, description: "Pages of any origin." }),
+        t.Array(Origin, { uniqueItems: true }),
+      ],
+      {
+        default: [],
+        [Noun]: `"*" or a list of origins`,
+        description: `Origins of pages that may use the channels: "*" is any. Pages of the server's own origin always may.`,
+      },
+    ),
+  },
+  { default: {}, description: "The public side: listeners and files." },
+);
+
+const Control = keys(
+  "control",
+  {
+    listen: address({ description: "Loopback or a unix socket, unless there is a token." }),
+    token: t.Optional(
+      t.String({
+        minLength: 1,
+        description: "What a caller sends as `Authorization: Bearer <token>`.",
+      }),
+    ),
+  },
+  { description: "The private listener: publishing by your app, channels, health." },
+);
+
+const Limits = keys(
+  "limits",
+  {
+    buffer: size({
+      min: "1KiB",
+      default: "1MiB",
+      description: "What may wait for one slow connection before it is closed.",
+    }),
+    message: size({ default: "1MiB", description: "The data of one message." }),
+    connections: t.Integer({
+      minimum: 1,
+      default: 100_000,
+      description: "Connections that hold a subscription, for each listener.",
+    }),
+    channels: t.Integer({
+      minimum: 1,
+      default: 10_000,
+      description: "Channels of patterns that are alive at once.",
+    }),
+    waiting: t.Integer({
+      minimum: 1,
+      default: 1024,
+      description: "Messages of one channel that may wait for its transforms.",
+    }),
+  },
+  { default: {}, description: "Bounds on memory." },
+);
+
+export const PluginSpec = keys("a plugin", {
+  use: t.String({
+    minLength: 1,
+    description: "The name of a plugin that ships, or the path of a file, relative to this one.",
+    examples: ["clock", "./plugins/round.ts"],
+  }),
+  with: t.Record(t.String(), t.Unknown(), {
+    default: {},
+    description: "The plugin's options.",
+    [MayBeEmpty]: true,
+  }),
+});
+
+export const ChannelSpec = keys(
+  "a channel",
+  {
+    path: t.Optional(
+      path({
+        description:
+          "The URL path it is served at, with the same parameters as its name. Default: /channels/<name>.",
+      }),
+    ),
+    transports: t.Optional(transports()),
+    history: t.Optional(
+      keys(
+        "history",
+        {
+          size: t.Optional(t.Integer(historySize)),
+          ttl: t.Optional(duration({ min: "1ms", description: TTL })),
+        },
+        { description: HISTORY },
+      ),
+    ),
+    publish: t.Optional(publish()),
+    schema: t.Optional(
+      t.Record(t.String(), t.Unknown(), {
+        description:
+          "JSON Schema that published data has to fit: draft 2020-12, or 07 where $schema says so.",
+      }),
+    ),
+    plugins: t.Array(PluginSpec, {
+      default: [],
+      description:
+        "What makes, changes and answers messages; the order is the order of the pipeline.",
+    }),
+  },
+  { mayBeEmpty: true, description: "A named, ordered stream of messages." },
+);
+
+export const ConfigSpec = keys(
+  "a config",
+  {
+    server: Server,
+    control: t.Optional(Control),
+    broker: keys(
+      "broker",
+      {
+        use: choice(["memory"], {
+          noun: "a broker that this version has",
+          default: "memory",
+          description: "Keeps each channel's history. memory: it is gone when the server stops.",
+        }),
+      },
+      { default: {}, description: "Where history is kept." },
+    ),
+    limits: Limits,
+    sse: keys(
+      "sse",
+      {
+        retry: duration({
+          max: "1d",
+          default: "2s",
+          description: "How long a client waits before it comes back: the `retry:` field.",
+        }),
+        heartbeat: duration({
+          min: "100ms",
+          max: "1d",
+          default: "15s",
+          description: "Time between two comments that keep a quiet stream open.",
+        }),
+      },
+      { default: {}, description: "Server-Sent Events." },
+    ),
+    shutdown: keys(
+      "shutdown",
+      {
+        drain: duration({
+          max: "1d",
+          default: "10s",
+          description: "In which clients are told to come back and what is under way is finished.",
+        }),
+      },
+      { default: {}, description: "How the server stops." },
+    ),
+    log: keys(
+      "log",
+      {
+        level: choice(["debug", "info", "warn", "error"], {
+          noun: "a log level",
+          default: "info",
+          description: "The least important lines that are written.",
+        }),
+        format: choice(["json", "text", "auto"], {
+          noun: "a log format",
+          default: "auto",
+          description: "Lines of JSON or readable text; auto: text on a terminal.",
+        }),
+      },
+      { default: {}, description: "The log, on stderr." },
+    ),
+    defaults: keys(
+      "defaults",
+      {
+        transports: { ...transports(), default: ["websocket", "sse", "long-poll"] },
+        history: keys(
+          "history",
+          {
+            size: t.Integer({ ...historySize, default: 100 }),
+            ttl: duration({ min: "1ms", default: "10m", description: TTL }),
+          },
+          { default: {}, description: HISTORY },
+        ),
+        publish: { ...publish(), default: "nobody" },
+      },
+      { default: {}, description: "What holds for every channel that does not say otherwise." },
+    ),
+    channels: t.Record(t.String(), ChannelSpec, {
+      minProperties: 1,
+      propertyNames: { pattern: NAME_PATTERN },
+      description: "Names (prices) and patterns with parameters (chat/{room}).",
+    }),
+  },
+  {
+    title: "Tidewire config",
+    description: "One file that declares channels and how they are exposed.",
+  },
+);
+
+/** A config that passed all checks, durations in milliseconds and sizes in bytes. */
+export type DecodedConfig = StaticDecode<typeof ConfigSpec>;

@@ -1,0 +1,70 @@
+/** Makes the `Config` of a file that passed all checks. */
+import { dirname, resolve } from "node:path";
+import { Value } from "@sinclair/typebox/value";
+import { parsePath, parsePattern } from "../channel/directory.ts";
+import type { ChannelConfig, Config, PluginUse, Tls } from "./config.ts";
+import { nodeAt, type Node } from "./node.ts";
+import { readValue } from "./read-value.ts";
+import { ConfigSpec, type DecodedConfig } from "./spec.ts";
+
+/**
+ * @param file Absolute path of the YAML file.
+ * @param uses What each entry of a `plugins:` list means.
+ */
+export function toConfig(file: string, root: Node, uses: ReadonlyMap<Node, PluginUse>): Config {
+  const decoded = Value.Decode(ConfigSpec, readValue(root, ConfigSpec));
+  const { server, control, limits, sse, shutdown, log } = decoded;
+  const directory = dirname(file);
+  const http2 = server.http2_push;
+  return {
+    file,
+    server: {
+      listen: server.listen,
+      tls: toTls(server.tls, directory),
+      http2Push: http2 ? { listen: http2.listen, tls: toTls(http2.tls, directory) } : null,
+      static: server.static
+        ? { root: resolve(directory, server.static.root), push: server.static.push }
+        : null,
+      cors: server.cors,
+    },
+    control: control ? { listen: control.listen, token: control.token ?? null } : null,
+    broker: decoded.broker,
+    limits,
+    sse: { retryMs: sse.retry, heartbeatMs: sse.heartbeat },
+    shutdown: { drainMs: shutdown.drain },
+    log,
+    channels: toChannels(root, decoded, uses),
+  };
+}
+
+function toTls(
+  tls: "self-signed" | { cert: string; key: string } | undefined,
+  directory: string,
+): Tls | null {
+  if (tls === undefined || tls === "self-signed") return tls ?? null;
+  return { cert: resolve(directory, tls.cert), key: resolve(directory, tls.key) };
+}
+
+function toChannels(
+  root: Node,
+  { defaults, channels }: DecodedConfig,
+  uses: ReadonlyMap<Node, PluginUse>,
+): ChannelConfig[] {
+  return Object.entries(channels).map(([name, channel]) => {
+    const pattern = parsePattern(name);
+    const plugins = nodeAt(root, "channels", name, "plugins");
+    return {
+      name,
+      pattern,
+      path: channel.path ?? parsePath(`/channels/${name}`),
+      transports: channel.transports ?? defaults.transports,
+      history: {
+        size: channel.history?.size ?? defaults.history.size,
+        ttlMs: channel.history?.ttl ?? defaults.history.ttl,
+      },
+      publish: channel.publish ?? defaults.publish,
+      schema: channel.schema ?? null,
+      plugins: plugins?.kind === "list" ? plugins.items.map((item) => uses.get(item)!) : [],
+    };
+  });
+}
