@@ -25,12 +25,12 @@ export function createLog(options: LogOptions, context: Record<string, unknown> 
   const { level: least, format, write, now = () => new Date() } = options;
   const line = (level: LogLevel) => (message: string, fields?: Record<string, unknown>) => {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
-    const all = { ...context, ...fields };
+    const all: Record<string, unknown> = { ...context, ...fields };
     const time = now().toISOString();
     write(
       format === "json"
-        ? `${safeJson({ time, level, message, ...all })}\n`
-        : `${time.slice(11, 23)} ${level.toUpperCase().padEnd(5)} ${message}${formatFields(all)}\n`,
+        ? `${formatJson({ time, level, message }, all)}\n`
+        : `${time.slice(11, 23)} ${level.toUpperCase().padEnd(5)} ${escapeControls(message)}${formatFields(all)}\n`,
     );
   };
   return {
@@ -40,6 +40,22 @@ export function createLog(options: LogOptions, context: Record<string, unknown> 
     error: line("error"),
     with: (fields) => createLog(options, { ...context, ...fields }),
   };
+}
+
+function formatJson(own: object, fields: Record<string, unknown>): string {
+  // A field must not pass for the line's own time, level or message: it gets an underscore.
+  const entries = Object.entries(fields).map(([name, value]) => [
+    name in own ? `${name}_` : name,
+    value,
+  ]);
+  return safeJson({ ...own, ...Object.fromEntries(entries) }, own);
+}
+
+/** A message may quote a client: what it wrote must not end the line or steer the terminal. */
+function escapeControls(text: string): string {
+  return text.replace(/\p{Cc}/gu, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
 }
 
 function formatFields(fields: Record<string, unknown>): string {
@@ -52,15 +68,21 @@ function formatFields(fields: Record<string, unknown>): string {
     .join("");
 }
 
-function safeJson(value: unknown): string {
+/** @param fallback What is written of a value with a getter or a `toJSON` that throws: logging never does. */
+function safeJson(value: unknown, fallback: object = {}): string {
   const seen = new WeakSet<object>();
-  return JSON.stringify(value, (_key, item: unknown) => {
-    if (item instanceof Error) return { name: item.name, message: item.message, stack: item.stack };
+  const replace = (_key: string, item: unknown) => {
     if (typeof item === "bigint") return String(item);
-    if (typeof item === "object" && item !== null) {
-      if (seen.has(item)) return "[seen above]";
-      seen.add(item);
-    }
-    return item;
-  });
+    if (typeof item !== "object" || item === null) return item;
+    if (seen.has(item)) return "[seen above]";
+    seen.add(item);
+    if (!(item instanceof Error)) return item;
+    const { name, message, stack, cause } = item;
+    return { name, message, stack, cause };
+  };
+  try {
+    return JSON.stringify(value, replace);
+  } catch (error) {
+    return JSON.stringify({ ...fallback, unprintable: String(error) });
+  }
 }

@@ -19,7 +19,9 @@ export function parseDuration(text: string): number {
       `"${text}" is not a duration; write a number and a unit (ms, s, m, h, d), such as "250ms" or "10m"`,
     );
   }
-  return Number(match[1]) * UNITS_MS[match[2] as keyof typeof UNITS_MS];
+  const ms = Number(match[1]) * UNITS_MS[match[2] as keyof typeof UNITS_MS];
+  // 1.1 * 1000 is 1100.0000000000001: to the microsecond, it is what was written.
+  return Math.round(ms * 1000) / 1000;
 }
 
 const UNITS_BYTES = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;

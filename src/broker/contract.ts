@@ -176,7 +176,10 @@ export function testBroker(name: string, create: CreateBroker): void {
       const b = open({}, "chat/b");
       await a.log.append(texts("a1", "a2"));
       await b.log.append(texts("b1"));
-      expect(a.commits.flat().map(({ id }) => id)).toEqual([`${a.log.epoch}-1`, `${a.log.epoch}-2`]);
+      expect(a.commits.flat().map(({ id }) => id)).toEqual([
+        `${a.log.epoch}-1`,
+        `${a.log.epoch}-2`,
+      ]);
       expect((await b.log.read(0, NO_LIMIT)).messages.map(({ text }) => text)).toEqual(["b1"]);
       a.log.close();
       expect(offsets(await b.log.append(texts("b2")))).toEqual([2]);

@@ -4,7 +4,6 @@ import { Cursor, type Gap, type Step } from "./cursor.ts";
 import type { Message } from "./message.ts";
 import type { ReadLimit } from "./log.ts";
 import type { Start } from "./position.ts";
-import { atTurnEnd } from "./turn.ts";
 
 /** The receiving end of one subscriber while it catches up. */
 export interface Receiver {
@@ -46,7 +45,7 @@ export class CatchUp {
   /** Goes on until the subscriber is level, its buffer is full, or a page has to be waited for. */
   run(): void {
     while (this.#state === "ready") {
-      if (this.#channel.fanOut.isDelivering) return this.#waitForTurn();
+      if (this.#channel.fanOut.isDelivering) return this.#waitForDelivery();
       const cursor = (this.#cursor ??= new Cursor(this.#channel, this.#start));
       if (cursor.isLevel) {
         this.#state = "done";
@@ -71,14 +70,13 @@ export class CatchUp {
   }
 
   /** Asked for within a delivery, by a client of another channel: joining now would repeat that batch. */
-  #waitForTurn(): void {
+  #waitForDelivery(): void {
     this.#state = "delivering";
-    const flush = () => {
+    this.#channel.fanOut.afterDelivery(() => {
       if (this.#state !== "delivering") return;
       this.#state = "ready";
       this.run();
-    };
-    atTurnEnd({ flush });
+    });
   }
 
   /** Null when the page has to be waited for, or can't be read. */

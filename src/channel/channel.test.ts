@@ -33,7 +33,9 @@ describe("Channel.publish()", () => {
 
   test("throws what refuses a draft, and commits none of the call", () => {
     const { channel } = openWorld();
-    expect(() => channel.publish([{ data: "a" }, { data: "x".repeat(1025) }])).toThrow(ChannelError);
+    expect(() => channel.publish([{ data: "a" }, { data: "x".repeat(1025) }])).toThrow(
+      ChannelError,
+    );
     expect(channel.log.top).toBe(0);
   });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { Cursor, type Step } from "./cursor.ts";
+import type { Log, Page } from "./log.ts";
 import { parsePosition, type Start } from "./position.ts";
 import { AsyncLog, endTurn, openWorld, type World } from "./testing.ts";
 
@@ -139,22 +140,24 @@ describe("Cursor gaps", () => {
     expect(offsets(step)).toEqual([2]);
   });
 
-  test("are told in mid-stream, from the last message that was given", () => {
-    const world = filled(4, { size: 4 });
-    for (const start of [after(at(world, 0)), { from: "earliest" }, { from: "last", count: 4 }] as const) {
-      const fresh = filled(4, { size: 4 });
-      const cursor = new Cursor(
-        fresh.channel,
-        start.from === "after" ? after(at(fresh, 0)) : start,
-      );
+  test.each(["after", "earliest", "last"])(
+    "are told in mid-stream, from the last message that was given, when it began with %s",
+    (from) => {
+      const world = filled(4, { size: 4 });
+      const starts: Record<string, Start> = {
+        after: after(at(world, 0)),
+        earliest: { from: "earliest" },
+        last: { from: "last", count: 4 },
+      };
+      const cursor = new Cursor(world.channel, starts[from]!);
       expect(offsets(cursor.read(PAIR))).toEqual([1, 2]);
-      for (let i = 5; i <= 7; i++) fresh.publish(`${i}`);
-      fresh.channel.fanOut.flush();
+      for (let i = 5; i <= 7; i++) world.publish(`${i}`);
+      world.channel.fanOut.flush();
       const step = cursor.read(PAIR) as Step;
-      expect(step.gap).toEqual({ after: at(fresh, 2), id: at(fresh, 3) });
+      expect(step.gap).toEqual({ after: at(world, 2), id: at(world, 3) });
       expect(offsets(step)).toEqual([4, 5]);
-    }
-  });
+    },
+  );
 
   test("are told to a position of another epoch, with all that the new one has", () => {
     const world = filled(3);
@@ -240,5 +243,18 @@ describe("Cursor.read()", () => {
     await world.channel.publish([{ data: "3" }, { data: "4" }]);
     pages.shift()!();
     expect(await read).toMatchObject({ gap: null, messages: [{ offset: 1 }, { offset: 2 }] });
+  });
+
+  test.each([
+    ["in the middle", { first: 1, messages: [{ offset: 3, id: "e-3" }] }],
+    ["to the end", { first: 1, messages: [] }],
+  ])("throws at a log that leaves a hole %s: it would skip it in silence", (_, page) => {
+    const world = filled(3, {
+      wrap: (log: Log) => Object.assign(log, { read: () => page as unknown as Page }),
+    });
+    const cursor = new Cursor(world.channel, after(at(world, 1)));
+    expect(() => cursor.read(ALL)).toThrow(
+      `the log of channel "prices" left a hole after offset 1 of 3`,
+    );
   });
 });

@@ -85,6 +85,14 @@ export class Cursor {
         this.#shown = id;
       }
     }
+    const next = page.messages[0];
+    if (next ? next.offset !== this.#offset + 1 : this.#offset < through) {
+      // A log that breaks its contract: neither skip over the hole in silence nor read for ever.
+      const { name } = this.#channel;
+      throw new Error(
+        `the log of channel "${name}" left a hole after offset ${this.#offset} of ${through}`,
+      );
+    }
     const last = page.messages[page.messages.length - 1];
     if (last) {
       this.#offset = last.offset;

@@ -1,6 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { Directory, formatName, MAX_PARAM, parsePath, parsePattern, PatternError } from "./directory.ts";
+import {
+  Directory,
+  formatName,
+  MAX_PARAM,
+  parsePath,
+  parsePattern,
+  PatternError,
+} from "./directory.ts";
 
 function directory(...texts: string[]): Directory<string> {
   const all = new Directory<string>();
@@ -29,12 +36,18 @@ describe("parsePattern()", () => {
     });
   });
 
-  test.each(["prices", "a.b", "...", "é", "日本", "a:b@c!$&'()*+,;=~-_", "constructor", "__proto__"])(
-    "takes the literal %s",
-    (text) => {
-      expect(parsePattern(text).segments).toEqual([{ literal: text }]);
-    },
-  );
+  test.each([
+    "prices",
+    "a.b",
+    "...",
+    "é",
+    "日本",
+    "a:b@c!$&'()*+,;=~-_",
+    "constructor",
+    "__proto__",
+  ])("takes the literal %s", (text) => {
+    expect(parsePattern(text).segments).toEqual([{ literal: text }]);
+  });
 
   test.each([
     ["", 0, 0, "a channel name is empty"],
@@ -123,12 +136,17 @@ describe("Directory.find()", () => {
     expect(all.find("a/b%2Fc/d")!.params).toEqual({ x: "b/c", y: "d" });
   });
 
-  test.each(["chat/%", "chat/%4", "chat/%zz", "chat/%ff", "chat/%C3", "chat/%ED%A0%80", "chat/%C0%AF"])(
-    "throws a URIError for %s",
-    (path) => {
-      expect(() => directory("chat/{room}").find(path)).toThrow(URIError);
-    },
-  );
+  test.each([
+    "chat/%",
+    "chat/%4",
+    "chat/%zz",
+    "chat/%ff",
+    "chat/%C3",
+    "chat/%ED%A0%80",
+    "chat/%C0%AF",
+  ])("throws a URIError for %s", (path) => {
+    expect(() => directory("chat/{room}").find(path)).toThrow(URIError);
+  });
 
   test.each(["chat/", "chat/.", "chat/..", "chat/%2E", "chat/%2e%2E", "chat/.%2e"])(
     "takes no parameter from %s",
@@ -212,7 +230,10 @@ describe("formatName()", () => {
     const all = directory("a/{__proto__}/{constructor}", "a/{x}/b/{y}");
     fc.assert(
       fc.property(param, param, (first, second) => {
-        const params = Object.fromEntries([["__proto__", first], ["constructor", second]]);
+        const params = Object.fromEntries([
+          ["__proto__", first],
+          ["constructor", second],
+        ]);
         const found = all.find(formatName(pattern, params));
         expect(Object.entries(found!.params)).toEqual(Object.entries(params));
       }),

@@ -128,6 +128,23 @@ describe("FanOut", () => {
     for (const group of groups) expect(group.batches).toEqual([[11], [12], [13], [14]]);
   });
 
+  test("lets all who wait for the end of a delivery join before one of them sends out more", () => {
+    const { fanOut, groups } = open("a");
+    const joined: Group[] = [];
+    const join = (key: string) => () => void joined.push(fanOut.group(key, () => new Group()));
+    groups[0]!.onDeliver = () => {
+      if (top > 11) return;
+      fanOut.push(messages(1));
+      fanOut.afterDelivery(() => fanOut.flush());
+      fanOut.afterDelivery(join("b"));
+      fanOut.afterDelivery(join("c"));
+    };
+    fanOut.push(messages(1));
+    fanOut.flush();
+    expect(groups[0]!.batches).toEqual([[11], [12]]);
+    expect(joined.map(({ batches }) => batches)).toEqual([[[12]], [[12]]]);
+  });
+
   test("leaves a group that is made within a delivery out of that batch: its members have it", () => {
     const { fanOut, groups } = open("a");
     const late: Group[] = [];

@@ -22,9 +22,13 @@ export class FanOut implements TurnWork {
   #pending: Message[] = [];
   #queued = false;
   #delivering = false;
+  readonly #afterDelivery: (() => void)[] = [];
   #flushed: number;
 
-  /** @param top Offset of the newest message at the start: nothing up to it is sent again. */
+  /**
+   * @param top Offset of the newest message at the start: nothing up to it is sent again.
+   * @param onError MUST NOT throw.
+   */
   constructor(top: number, onError: (error: unknown) => void) {
     this.#flushed = top;
     this.#onError = onError;
@@ -38,6 +42,11 @@ export class FanOut implements TurnWork {
   /** A batch is going out: some groups have had it, others not yet, so nobody may join now. */
   get isDelivering(): boolean {
     return this.#delivering;
+  }
+
+  /** Calls `then` once the batch that is going out is out, before any other: one may join there. */
+  afterDelivery(then: () => void): void {
+    this.#afterDelivery.push(then);
   }
 
   /** Members of all groups. */
@@ -69,6 +78,8 @@ export class FanOut implements TurnWork {
   /** Sends out what was taken in. Within a delivery it does nothing: that batch has to be out first. */
   flush(): void {
     if (this.#delivering) return;
+    // One that waits to join may ask for this flush: the others join first, or they would miss it.
+    this.#letJoin();
     this.#queued = false;
     const batch = this.#pending;
     if (batch.length === 0) return;
@@ -76,25 +87,27 @@ export class FanOut implements TurnWork {
     this.#flushed = batch[batch.length - 1]!.offset;
     this.#delivering = true;
     try {
-      this.#deliver(batch);
+      // A copy, so that a group made meanwhile, whose members have the batch already, is left out.
+      for (const [key, group] of [...this.#groups]) {
+        if (group.size === 0) this.#groups.delete(key);
+        else this.#try(() => group.deliver(batch));
+      }
     } finally {
       this.#delivering = false;
     }
+    this.#letJoin();
   }
 
-  #deliver(batch: readonly Message[]): void {
-    // A copy, so that a group made meanwhile, whose members have the batch already, is left out.
-    for (const [key, group] of [...this.#groups]) {
-      if (group.size === 0) {
-        this.#groups.delete(key);
-        continue;
-      }
-      try {
-        group.deliver(batch);
-      } catch (error) {
-        // The contract forbids it, but one broken group must not keep the batch from the others.
-        this.#onError(error);
-      }
+  #letJoin(): void {
+    for (let then; (then = this.#afterDelivery.shift());) this.#try(then);
+  }
+
+  /** What throws, though its contract forbids it, must not keep the batch from the others. */
+  #try(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#onError(error);
     }
   }
 }

@@ -48,7 +48,13 @@ describe("sealDraft() data", () => {
 
   test("takes a string as text, unless it is said to be JSON", () => {
     const text = commit({ data: `"é"` });
-    expect(text).toMatchObject({ format: "text", text: `"é"`, json: `"\\"é\\""`, data: `"é"`, size: 4 });
+    expect(text).toMatchObject({
+      format: "text",
+      text: `"é"`,
+      json: `"\\"é\\""`,
+      data: `"é"`,
+      size: 4,
+    });
     const json = commit({ data: "é", format: "json" });
     expect(json).toMatchObject({ format: "json", text: `"é"`, json: `"é"`, data: "é", size: 4 });
   });
@@ -61,7 +67,11 @@ describe("sealDraft() data", () => {
 
   test("takes empty text, empty bytes and null", () => {
     expect(commit({ data: "" })).toMatchObject({ format: "text", text: "", json: `""`, size: 0 });
-    expect(commit({ data: new Uint8Array() })).toMatchObject({ format: "bytes", text: "", size: 0 });
+    expect(commit({ data: new Uint8Array() })).toMatchObject({
+      format: "bytes",
+      text: "",
+      size: 0,
+    });
     expect(commit({ data: null })).toMatchObject({ format: "json", text: "null", data: null });
   });
 
@@ -118,11 +128,25 @@ describe("sealDraft() data", () => {
     ["a BigInt", { data: { n: 1n } }, "data is not JSON: "],
     ["a circle", { data: circle }, "data is not JSON: "],
     ["what is nested too deep", { data: deep }, "data is not JSON: "],
-    ["what throws no error", { data: { toJSON: () => { throw "odd"; } } }, "data is not JSON: odd"],
+    [
+      "what throws no error",
+      {
+        data: {
+          toJSON: () => {
+            throw "odd";
+          },
+        },
+      },
+      "data is not JSON: odd",
+    ],
   ])("refuses %s", (_, draft, message) => {
     const error = refusal(draft);
     expect(error.message).toStartWith(message);
-    expect(error).toMatchObject({ code: "invalid-message", field: "data", name: "InvalidDraftError" });
+    expect(error).toMatchObject({
+      code: "invalid-message",
+      field: "data",
+      name: "InvalidDraftError",
+    });
   });
 
   test("writes a nested NaN as null, as JSON does", () => {
@@ -174,15 +198,18 @@ describe("sealDraft() event and key", () => {
     }
   });
 
-  test.each(["event", "key"] as const)("refuses control characters in %s, and says where", (field) => {
-    const codes = [...Array.from({ length: 32 }, (_, i) => i), 0x7f, 0x80, 0x85, 0x9f];
-    for (const code of codes) {
-      const error = refusal({ data: 1, [field]: `a😀${String.fromCharCode(code)}` });
-      const hex = code.toString(16).toUpperCase().padStart(4, "0");
-      expect(error.message).toBe(`${field} has the control character U+${hex} at index 3`);
-      expect(error).toMatchObject({ code: "invalid-message", field });
-    }
-  });
+  test.each(["event", "key"] as const)(
+    "refuses control characters in %s, and says where",
+    (field) => {
+      const codes = [...Array.from({ length: 32 }, (_, i) => i), 0x7f, 0x80, 0x85, 0x9f];
+      for (const code of codes) {
+        const error = refusal({ data: 1, [field]: `a😀${String.fromCharCode(code)}` });
+        const hex = code.toString(16).toUpperCase().padStart(4, "0");
+        expect(error.message).toBe(`${field} has the control character U+${hex} at index 3`);
+        expect(error).toMatchObject({ code: "invalid-message", field });
+      }
+    },
+  );
 
   test.each(["event", "key"] as const)("refuses %s over MAX_NAME characters", (field) => {
     expect(commit({ data: 1, [field]: "é".repeat(MAX_NAME) })[field]).toHaveLength(MAX_NAME);

@@ -1,70 +1,18 @@
 import { describe, expect, test } from "bun:test";
 import { SchemaError } from "./errors.ts";
-import type { Draft, SealedDraft } from "./message.ts";
-import { Pipeline, type IncomingDraft, type PipelineOptions, type Transform } from "./pipeline.ts";
-
-/** A pipeline with a log of its own: what was committed, batch by batch, and what failed where. */
-function open(transforms: readonly Transform[], options: Partial<PipelineOptions> = {}) {
-  const batches: string[][] = [];
-  const errors: [number, string][] = [];
-  const pipeline = new Pipeline({
-    channel: "prices",
-    maxBytes: 1024,
-    maxWaiting: 100,
-    transforms,
-    onTransformError: (error, index) => errors.push([index, (error as Error).message]),
-    ...options,
-  });
-  const commit = (sealed: readonly SealedDraft[]) => {
-    const texts = sealed.map(({ text }) => text!);
-    batches.push(texts);
-    return texts;
-  };
-  const run = (...data: unknown[]) => pipeline.run(data.map((each) => ({ data: each })), commit);
-  const inject = (produce: () => Draft | readonly Draft[] | null, from: number) =>
-    pipeline.inject(produce, from, commit);
-  return { pipeline, batches, errors, commit, run, inject };
-}
-
-/** A transform that waits for `release`, one call at a time, in the order of the calls. */
-function gate() {
-  const waiting: (() => void)[] = [];
-  const calls: unknown[] = [];
-  const transform: Transform = (draft) => {
-    calls.push(draft.data);
-    return new Promise((resolve) => waiting.push(() => resolve(draft)));
-  };
-  return {
-    transform,
-    calls,
-    async release() {
-      waiting.shift()!();
-      await settle();
-    },
-  };
-}
-
-/** Lets all promises that can settle do so. */
-const settle = () => new Promise((resolve) => setImmediate(resolve));
-const append =
-  (suffix: string): Transform =>
-  (draft) => ({ ...draft, data: `${draft.data as string}${suffix}` });
-const later =
-  (suffix: string): Transform =>
-  async (draft) => {
-    await null;
-    return { ...draft, data: `${draft.data as string}${suffix}` };
-  };
+import type { SealedDraft } from "./message.ts";
+import type { IncomingDraft, Transform } from "./pipeline.ts";
+import { append, gate, later, openPipeline, settle } from "./pipeline.testing.ts";
 
 describe("Pipeline.run() with synchronous transforms", () => {
   test("commits in this very call, with no promise", () => {
-    const { run, batches } = open([append("1"), append("2")]);
+    const { run, batches } = openPipeline([append("1"), append("2")]);
     expect(run("a", "b")).toEqual(["a12", "b12"]);
     expect(batches).toEqual([["a12", "b12"]]);
   });
 
   test("commits at once without transforms, with the JSON text as it came", () => {
-    const { pipeline } = open([]);
+    const { pipeline } = openPipeline([]);
     const draft: IncomingDraft = { data: { n: 1 }, raw: `{ "n": 1.0 }` };
     expect(pipeline.run([draft], ([sealed]) => sealed!.text)).toBe(`{ "n": 1.0 }`);
   });
@@ -74,7 +22,7 @@ describe("Pipeline.run() with synchronous transforms", () => {
       (draft.data as { n: number }).n = 2;
       return draft;
     };
-    const { pipeline } = open([change]);
+    const { pipeline } = openPipeline([change]);
     const draft: IncomingDraft = { data: { n: 1 }, raw: `{ "n": 1.0 }` };
     expect(pipeline.run([draft], ([sealed]) => sealed!.text)).toBe(`{"n":2}`);
   });
@@ -84,18 +32,23 @@ describe("Pipeline.run() with synchronous transforms", () => {
       if (draft.data === "b") return null;
       return draft.data === "c" ? [{ data: "c1" }, { data: "c2" }] : draft;
     };
-    expect(open([split, append("!")]).run("a", "b", "c", "d")).toEqual(["a!", "c1!", "c2!", "d!"]);
-    expect(open([() => []]).run("a")).toEqual([]);
-    expect(open([() => null]).run("a")).toEqual([]);
+    expect(openPipeline([split, append("!")]).run("a", "b", "c", "d")).toEqual([
+      "a!",
+      "c1!",
+      "c2!",
+      "d!",
+    ]);
+    expect(openPipeline([() => []]).run("a")).toEqual([]);
+    expect(openPipeline([() => null]).run("a")).toEqual([]);
   });
 
   test("splits one draft into very many", () => {
     const many: Transform = () => Array.from({ length: 300_000 }, () => ({ data: "x" }));
-    expect(open([many]).run("a")).toHaveLength(300_000);
+    expect(openPipeline([many]).run("a")).toHaveLength(300_000);
   });
 
   test("holds what a transform publishes until its own batch is committed", async () => {
-    const made = open([
+    const made = openPipeline([
       (draft) => {
         if (draft.data === "a") void made.run("nested 1");
         if (draft.data === "b") void made.run("nested 2");
@@ -113,22 +66,28 @@ describe("Pipeline.run() with synchronous transforms", () => {
 describe("Pipeline.run() with transforms that take their time", () => {
   test("lets no later batch overtake, be its transforms quick or slow", async () => {
     const slow: Transform = (draft) =>
-      draft.data === "slow" ? settle().then(() => settle()).then(() => draft) : draft;
-    const { run, batches } = open([slow, append("1")]);
+      draft.data === "slow"
+        ? settle()
+            .then(() => settle())
+            .then(() => draft)
+        : draft;
+    const { run, batches } = openPipeline([slow, append("1")]);
     const all = [run("quick"), run("slow"), run("quick", "slow", "quick"), run("quick")];
     await Promise.all(all);
     expect(batches).toEqual([["quick1"], ["slow1"], ["quick1", "slow1", "quick1"], ["quick1"]]);
   });
 
   test("is synchronous again when nothing waits any more", async () => {
-    const { run } = open([(draft) => (draft.data === "slow" ? Promise.resolve(draft) : draft)]);
+    const { run } = openPipeline([
+      (draft) => (draft.data === "slow" ? Promise.resolve(draft) : draft),
+    ]);
     await run("slow");
     expect(run("quick")).toEqual(["quick"]);
   });
 
   test("calls a transform with one draft at a time", async () => {
     const { transform, calls, release } = gate();
-    const { run, batches } = open([transform]);
+    const { run, batches } = openPipeline([transform]);
     void run("a", "b");
     void run("c");
     await settle();
@@ -147,14 +106,14 @@ describe("Pipeline.run() with transforms that take their time", () => {
       [append("1"), later("2"), append("3")],
       [later("1"), append("2"), later("3")],
     ]) {
-      const { run, batches } = open(chain);
+      const { run, batches } = openPipeline(chain);
       await Promise.all([run("a", "b"), run("c")]);
       expect(batches).toEqual([["a123", "b123"], ["c123"]]);
     }
   });
 
   test("holds what a transform publishes until its own batch is committed", async () => {
-    const made = open([
+    const made = openPipeline([
       async (draft) => {
         if (draft.data === "a") void made.run("nested 1");
         await settle();
@@ -170,7 +129,7 @@ describe("Pipeline.run() with transforms that take their time", () => {
   });
 
   test("waits for a commit that takes its time before the next one", async () => {
-    const { pipeline } = open([later("")]);
+    const { pipeline } = openPipeline([later("")]);
     const steps: string[] = [];
     const commit = async ([sealed]: readonly SealedDraft[]) => {
       steps.push(`begin ${sealed!.text}`);
@@ -195,9 +154,11 @@ describe("Pipeline.run() refusals", () => {
     let calls = 0;
     const count: Transform = (draft) => (calls++, draft);
     const chain = transforms.length > 0 ? [count, ...transforms] : [];
-    const { run, batches, pipeline } = open(chain, { validate });
+    const { run, batches, pipeline } = openPipeline(chain, { validate });
     expect(() => run("a", "bad", "b")).toThrow(`data does not fit the schema of channel "prices"`);
-    expect(() => run("a", "x".repeat(1025))).toThrow("data has 1025 bytes; at most 1024 are allowed");
+    expect(() => run("a", "x".repeat(1025))).toThrow(
+      "data has 1025 bytes; at most 1024 are allowed",
+    );
     expect(() => run("a", undefined)).toThrow("data is undefined");
     await pipeline.idle();
     expect(batches).toEqual([]);
@@ -206,7 +167,7 @@ describe("Pipeline.run() refusals", () => {
 
   test("come at once and leave a queue that waits as it is", async () => {
     const { transform, release } = gate();
-    const { run, batches } = open([transform], { validate });
+    const { run, batches } = openPipeline([transform], { validate });
     void run("a");
     expect(() => run("bad")).toThrow(SchemaError);
     void run("b");
@@ -217,7 +178,7 @@ describe("Pipeline.run() refusals", () => {
 
   test("begin at maxWaiting drafts and end when they are through", async () => {
     const { transform, release } = gate();
-    const { run } = open([transform], { maxWaiting: 3 });
+    const { run } = openPipeline([transform], { maxWaiting: 3 });
     void run("a");
     void run("b", "c");
     const overloaded = `channel "prices" has too many messages waiting for its transforms (at most 3); try again later`;
@@ -232,17 +193,33 @@ describe("Pipeline.run() refusals", () => {
   });
 
   test("let a batch over maxWaiting in where nothing waits: it would never be shorter", async () => {
-    const { run, pipeline } = open([later("")], { maxWaiting: 2 });
+    const { run, pipeline } = openPipeline([later("")], { maxWaiting: 2 });
     expect(await run("a", "b", "c")).toEqual(["a", "b", "c"]);
     await pipeline.idle();
-    expect(open([append("")], { maxWaiting: 2 }).run("a", "b", "c")).toEqual(["a", "b", "c"]);
+    expect(openPipeline([append("")], { maxWaiting: 2 }).run("a", "b", "c")).toEqual([
+      "a",
+      "b",
+      "c",
+    ]);
   });
 });
 
 describe("Pipeline.run() with transforms that fail", () => {
   const failing: [string, Transform, string][] = [
-    ["throws", () => { throw new Error("boom"); }, "boom"],
-    ["rejects", async () => { throw new Error("boom"); }, "boom"],
+    [
+      "throws",
+      () => {
+        throw new Error("boom");
+      },
+      "boom",
+    ],
+    [
+      "rejects",
+      async () => {
+        throw new Error("boom");
+      },
+      "boom",
+    ],
     ["gives nothing", (() => undefined) as never, "transform returned nothing"],
     ["resolves with nothing", (async () => {}) as never, "transform returned nothing"],
     ["gives no draft", (() => 5) as never, `objects with "data"`],
@@ -253,7 +230,7 @@ describe("Pipeline.run() with transforms that fail", () => {
   ];
 
   test.each(failing)("drops that draft alone when one %s", async (_, transform, message) => {
-    const { run, batches, errors } = open([
+    const { run, batches, errors } = openPipeline([
       (draft) => (draft.data === "b" ? transform(draft) : draft),
     ]);
     expect(await run("a", "b", "c")).toEqual(["a", "c"]);
@@ -263,7 +240,7 @@ describe("Pipeline.run() with transforms that fail", () => {
   });
 
   test("drops a bad part of a split alone, and names the transform that failed", async () => {
-    const { run, errors } = open([
+    const { run, errors } = openPipeline([
       (draft) => [draft, { data: "bad" }, { data: "c" }],
       (draft) => {
         if (draft.data === "bad") throw new Error("boom");
@@ -278,7 +255,7 @@ describe("Pipeline.run() with transforms that fail", () => {
     ["at once", append("")],
     ["later", later("")],
   ])("tells the publisher of a commit that fails %s, and goes on", async (_, transform) => {
-    const { pipeline, run, batches } = open([transform]);
+    const { pipeline, run, batches } = openPipeline([transform]);
     const failed = async () =>
       pipeline.run([{ data: "a" }], () => {
         throw new Error("disk full");
@@ -290,11 +267,11 @@ describe("Pipeline.run() with transforms that fail", () => {
     await pipeline.idle();
     expect(batches).toEqual([["b"]]);
     // What failed no longer counts as waiting.
-    expect(await open([transform], { maxWaiting: 1 }).run("c")).toEqual(["c"]);
+    expect(await openPipeline([transform], { maxWaiting: 1 }).run("c")).toEqual(["c"]);
   });
 
   test("counts nothing as waiting after a commit has failed", async () => {
-    const { pipeline, run } = open([later("")], { maxWaiting: 1 });
+    const { pipeline, run } = openPipeline([later("")], { maxWaiting: 1 });
     for (let i = 0; i < 3; i++) {
       const refuse = () => Promise.reject(new Error("disk full"));
       await expect(pipeline.run([{ data: "a" }], refuse) as Promise<never>).rejects.toThrow();
@@ -307,7 +284,7 @@ describe("Pipeline.run() with transforms that fail", () => {
     const listen = (error: unknown) => void unhandled.push(error);
     process.on("unhandledRejection", listen);
     try {
-      const { pipeline, run, inject } = open([later("")]);
+      const { pipeline, run, inject } = openPipeline([later("")]);
       const refuse = () => Promise.reject(new Error("disk full"));
       const failed = pipeline.run([{ data: "a" }], refuse) as Promise<never>;
       failed.catch(() => {});
@@ -322,94 +299,9 @@ describe("Pipeline.run() with transforms that fail", () => {
   });
 });
 
-describe("Pipeline.inject()", () => {
-  test("enters after the transform that asks for it", () => {
-    const { inject, batches } = open([append("1"), append("2")]);
-    inject(() => ({ data: "a" }), 1);
-    inject(() => [{ data: "b" }, { data: "c" }], 2);
-    inject(() => ({ data: "d" }), 0);
-    inject(() => null, 1);
-    expect(batches).toEqual([["a2"], ["b", "c"], ["d12"], []]);
-  });
-
-  test("works without transforms", () => {
-    expect(open([]).inject(() => ({ data: "a" }), 0)).toEqual(["a"]);
-  });
-
-  test("asks for the drafts when nothing is in any transform", async () => {
-    const { transform, release } = gate();
-    let held: string[] = [];
-    const hold: Transform = (draft) => {
-      held.push(draft.data as string);
-      return null;
-    };
-    const { run, inject, batches } = open([transform, hold]);
-    void run("a");
-    void inject(() => {
-      const drafts = held.map((data) => ({ data }));
-      held = [];
-      return drafts;
-    }, 2);
-    void run("b");
-    await release();
-    expect(batches).toEqual([[], ["a"]]);
-    await release();
-    expect(batches).toEqual([[], ["a"], []]);
-    expect(held).toEqual(["b"]);
-  });
-
-  test.each([
-    ["at once", (draft: Draft) => draft],
-    ["later", (draft: Draft) => settle().then(() => draft)],
-  ])("from within a hook comes after what the hook gives %s", async (_, give) => {
-    const made = open([
-      (draft) => {
-        void made.inject(() => ({ data: `after ${draft.data as string}` }), 1);
-        return give(draft);
-      },
-      append("!"),
-    ]);
-    const first = made.run("a");
-    const second = made.run("b");
-    await Promise.all([first, second]);
-    await made.pipeline.idle();
-    const order = made.batches.flat();
-    expect(order.toSorted()).toEqual(["a!", "after a!", "after b!", "b!"]);
-    expect(order.indexOf("after a!")).toBeGreaterThan(order.indexOf("a!"));
-    expect(order.indexOf("after b!")).toBeGreaterThan(order.indexOf("b!"));
-    expect(order.indexOf("b!")).toBeGreaterThan(order.indexOf("a!"));
-  });
-
-  test("tells what failed by the index before, and drops it alone", () => {
-    const { inject, errors, batches } = open([append("1"), append("2")]);
-    const fail = () => {
-      throw new Error("boom");
-    };
-    inject(fail, 1);
-    inject((() => 5) as never, 2);
-    inject(() => [{ data: () => 1 }, { data: "a" }], 2);
-    expect(batches).toEqual([[], [], ["a"]]);
-    expect(errors).toEqual([
-      [0, "boom"],
-      [1, `transform must return drafts, which are objects with "data"`],
-      [1, "data is a function; it must be JSON, text or bytes"],
-    ]);
-  });
-
-  test("counts as one that waits", async () => {
-    const { transform, release } = gate();
-    const { run, inject } = open([transform], { maxWaiting: 2 });
-    void run("a");
-    void inject(() => ({ data: "b" }), 1);
-    expect(() => inject(() => ({ data: "c" }), 1)).toThrow("too many messages waiting");
-    await release();
-    expect(inject(() => ({ data: "c" }), 1)).toEqual(["c"]);
-  });
-});
-
 describe("Pipeline.idle()", () => {
   test("waits for all that wait, and for what they publish", async () => {
-    const made = open([
+    const made = openPipeline([
       async (draft) => {
         await settle();
         if (draft.data === "a") void made.run("nested");

@@ -5,7 +5,7 @@ import { count, formatDiagnostics, type Diagnostic } from "../config/diagnostic.
 import { loadConfig } from "../config/load.ts";
 import { visibleText } from "../config/visible-text.ts";
 import { EXIT } from "./exit.ts";
-import { resolvePlugin as resolveWithPlugins } from "./resolve-plugin.ts";
+import { resolvePlugin as resolveWithPlugins } from "../server/plugins.ts";
 
 export interface CheckOptions {
   /** One JSON object on stdout, whatever the outcome. */

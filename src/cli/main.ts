@@ -62,7 +62,8 @@ interface Parsed {
 
 function parse(args: readonly string[]): Parsed | { readonly wrong: string } {
   const [first, ...rest] = args;
-  if (first === "--help" || first === "-h") return { command: "help", operand: undefined, json: false };
+  if (first === "--help" || first === "-h")
+    return { command: "help", operand: undefined, json: false };
   if (first === "--version" || first === "-v") {
     return { command: "version", operand: undefined, json: false };
   }

@@ -1,23 +1,29 @@
 /** `tidewire run [config]`: runs the server until it is told to stop. */
 import type { Config } from "../config/config.ts";
+import { formatDiagnostics } from "../config/diagnostic.ts";
+import { loadConfig } from "../config/load.ts";
 import { createLog, type Log } from "../log.ts";
+import { loadPlugins, resolvePlugin } from "../server/plugins.ts";
 import { startServer, type RunningServer } from "../server/server.ts";
 import { VERSION } from "../version.ts";
 import { EXIT } from "./exit.ts";
-import { loadAll } from "./load.ts";
 
 /** @returns The exit code, when the server has stopped. */
 export async function run(file: string): Promise<number> {
-  const loaded = await loadAll(file);
-  if (loaded === null) return EXIT.config;
-  const { config, plugins } = loaded;
+  const loaded = await loadConfig(file, { env: process.env, resolvePlugin });
+  if (!("config" in loaded)) {
+    const color = process.stderr.isTTY && !process.env["NO_COLOR"];
+    process.stderr.write(formatDiagnostics(loaded.diagnostics, { color }));
+    return EXIT.config;
+  }
+  const { config } = loaded;
   const log = openLog(config);
   // A plugin's stray promise must not take the server down with it (DESIGN §4.4).
   process.on("unhandledRejection", (error) => log.error("unhandled rejection", { error }));
   process.on("uncaughtException", (error) => log.error("uncaught exception", { error }));
   let server: RunningServer;
   try {
-    server = await startServer({ config, plugins, log });
+    server = await startServer({ config, plugins: await loadPlugins(config), log });
   } catch (error) {
     log.error(`the server did not start: ${(error as Error).message}`, { error });
     return EXIT.failed;

@@ -8,7 +8,7 @@ import { Noun } from "./kinds.ts";
 import { nodeAt, textAt, type Node, type TextNode } from "./node.ts";
 import type { Problems, Span } from "./problems.ts";
 import { strict } from "./strict.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../suggest.ts";
 import { quoteText } from "./visible-text.ts";
 
 /** What the config has to know of a plugin. */

@@ -5,7 +5,7 @@ import { interpolate, OPENING, type Environment } from "./interpolate.ts";
 import type { Masked } from "./mask.ts";
 import type { Entry, Node } from "./node.ts";
 import type { Problems, Span } from "./problems.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../suggest.ts";
 import { quoteText } from "./visible-text.ts";
 
 export interface ComposeContext {

@@ -8,7 +8,7 @@ import { asText, locate, nodeAt, textAt, type MapNode, type Node, type TextNode 
 import { readValue } from "./read-value.ts";
 import type { Problems } from "./problems.ts";
 import { checkKeywords } from "./schema-keywords.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../suggest.ts";
 
 type Draft = "2020-12" | "07";
 

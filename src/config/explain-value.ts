@@ -11,7 +11,7 @@ import type { Node, ScalarNode } from "./node.ts";
 import type { Problems, Span } from "./problems.ts";
 import { Refusal } from "./refusal.ts";
 import { alternativesOf } from "./schema-walk.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../suggest.ts";
 import { quoteText } from "./visible-text.ts";
 
 export interface Explanation {

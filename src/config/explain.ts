@@ -7,7 +7,7 @@ import { annotationsOf, Noun, PARSED } from "./kinds.ts";
 import { locate, type Node } from "./node.ts";
 import type { Problems, Span } from "./problems.ts";
 import { alternativeFor, alternativesOf, propertiesOf } from "./schema-walk.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../suggest.ts";
 import { quoteText } from "./visible-text.ts";
 
 /** What is being checked: keys of the config, or options of a plugin. */

@@ -1,7 +1,7 @@
 /** Fills in `${VAR}`, `${VAR:-default}` and `${file:/run/secrets/x}`; `$${` is a plain `${`. */
 import { resolve } from "node:path";
 import { decodeText, ReadError, readBytes } from "./read-text.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../suggest.ts";
 import { quoteText } from "./visible-text.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;

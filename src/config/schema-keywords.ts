@@ -4,7 +4,7 @@ import type { Ajv2020 } from "ajv/dist/2020.js";
 import { showValue } from "./describe.ts";
 import { asText, locate, type Node, type TextNode } from "./node.ts";
 import type { Problems, Span } from "./problems.ts";
-import { suggest } from "./suggest.ts";
+import { suggest } from "../suggest.ts";
 import { quoteText } from "./visible-text.ts";
 
 /** Keywords whose value is a map of names to schemas, and those whose value is a schema or a list of them. */

@@ -1,6 +1,6 @@
 /** Checks that what a plugin file exports is a plugin. */
 import { Kind } from "@sinclair/typebox";
-import { closest } from "./closest.ts";
+import { closestWord } from "../suggest.ts";
 import { PluginLoadError } from "./errors.ts";
 import { HOOKS } from "./hooks.ts";
 import { kindOf } from "./kind-of.ts";
@@ -61,6 +61,6 @@ function isObjectSchema(options: unknown): boolean {
 }
 
 function suggest(key: string): string {
-  const name = closest(key, KEYS);
+  const name = closestWord(key, KEYS);
   return name ? `did you mean "${name}"?` : "it has name, options and setup";
 }

@@ -1,5 +1,5 @@
 /** The hooks of a plugin: which there are, and the check of what `setup` returned. */
-import { closest } from "./closest.ts";
+import { closestWord } from "../suggest.ts";
 import { PluginError } from "./errors.ts";
 import { kindOf } from "./kind-of.ts";
 import type { Hooks } from "./sdk.ts";
@@ -47,7 +47,7 @@ export function checkHooks(returned: unknown, plugin: string, channel: string): 
       );
     }
     if (!isHookName(name)) {
-      const meant = closest(name, HOOKS);
+      const meant = closestWord(name, HOOKS);
       throw wrong(
         `there is no hook "${name}"; ${meant ? `did you mean "${meant}"?` : `the hooks are ${HOOKS.join(", ")}`}`,
       );

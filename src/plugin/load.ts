@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { isAbsolute, resolve } from "node:path";
 import { checkPlugin } from "./check-plugin.ts";
 import { LATE, systemClock, within, type Clock } from "./clock.ts";
-import { closest } from "./closest.ts";
+import { closestWord } from "../suggest.ts";
 import { PluginLoadError } from "./errors.ts";
 import { explainImportFailure } from "./import-failure.ts";
 import * as sdk from "./sdk.ts";
@@ -87,7 +87,7 @@ async function checkFile(use: string, file: string): Promise<void> {
 }
 
 function unknownPlugin(use: string): PluginLoadError {
-  const suggestion = closest(use, SHIPPED_NAMES);
+  const suggestion = closestWord(use, SHIPPED_NAMES);
   const hint = suggestion
     ? `; did you mean "${suggestion}"?`
     : /[/\\.]/.test(use)

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { resolvePlugin } from "../../src/cli/resolve-plugin.ts";
+import { resolvePlugin } from "../../src/server/plugins.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { run, runNode } from "../../src/server/http2-testing.ts";
 import { startBrowser } from "./browser.ts";

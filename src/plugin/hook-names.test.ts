@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { closest } from "./closest.ts";
+import { closestWord } from "../suggest.ts";
 import { HOOKS } from "./hooks.ts";
 
 test.each([
@@ -8,13 +8,13 @@ test.each([
   ["Sink", "sink"],
   ["souce", "source"],
   ["joind", "joined"],
-])("closest() finds for %s the hook %s", (word, meant) => {
-  expect(closest(word, HOOKS)).toBe(meant);
+])("closestWord() finds for %s the hook %s", (word, meant) => {
+  expect(closestWord(word, HOOKS)).toBe(meant);
 });
 
 test.each(["frobnicate", "", "x", "s".repeat(1_000_000)])(
-  "closest() has no suggestion for a word that is like none",
+  "closestWord() has no suggestion for a word that is like none",
   (word) => {
-    expect(closest(word, HOOKS)).toBeNull();
+    expect(closestWord(word, HOOKS)).toBeNull();
   },
 );

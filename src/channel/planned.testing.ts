@@ -1,0 +1,52 @@
+/** Drafts that say themselves what the transforms do with them, and what has to come of it. */
+import type { Draft, Message } from "./message.ts";
+
+/** What each of the two transforms does with a draft, and whether it takes its time. */
+export interface Plan {
+  readonly does: "pass" | "split" | "drop" | "throw" | "nonsense";
+  readonly isSlow: boolean;
+}
+
+export interface Planned {
+  readonly number: number;
+  /** Which half of each split it is. */
+  readonly part: string;
+  readonly plans: readonly Plan[];
+  readonly isRefused: boolean;
+  /** The first transform publishes another draft on its own. */
+  readonly emits: boolean;
+}
+
+export type PlannedDraft = Omit<Planned, "number" | "part">;
+
+const PASS: Plan = { does: "pass", isSlow: false };
+export const PLAIN: PlannedDraft = { plans: [PASS, PASS], isRefused: false, emits: false };
+
+/** What the transforms from `from` on have to make of a draft. */
+export function outcome({ number, plans }: Planned, from: number): readonly string[] {
+  let parts = [""];
+  for (const { does } of plans.slice(from)) {
+    if (does === "split") parts = parts.flatMap((part) => [`${part}a`, `${part}b`]);
+    else if (does !== "pass") parts = [];
+  }
+  return parts.map((part) => `${number}${part}`);
+}
+
+export function textOf({ data }: Message): string {
+  const { number, part } = data as Planned;
+  return `${number}${part}`;
+}
+
+/** Does what the plan for the transform with this index says. */
+export function perform(
+  draft: Draft,
+  planned: Planned,
+  index: number,
+): Draft | readonly Draft[] | null {
+  const { does } = planned.plans[index]!;
+  if (does === "throw") throw new Error("planned");
+  if (does === "nonsense") return 5 as unknown as Draft;
+  if (does === "drop") return null;
+  if (does === "pass") return draft;
+  return ["a", "b"].map((half) => ({ data: { ...planned, part: planned.part + half } }));
+}

@@ -1,0 +1,331 @@
+/** One random life of a channel, checked against the plain model at each step. */
+import type { Scheduler } from "fast-check";
+import { ChannelError, SchemaError } from "./errors.ts";
+import type { Retention } from "./log.ts";
+import type { Message } from "./message.ts";
+import { Life, Poller, Subscriber } from "./model.testing.ts";
+import type { IncomingDraft, Transform } from "./pipeline.ts";
+import {
+  outcome,
+  perform,
+  PLAIN,
+  textOf,
+  type Plan,
+  type Planned,
+  type PlannedDraft,
+} from "./planned.testing.ts";
+import { parsePosition, type Start } from "./position.ts";
+import { AsyncLog, endTurn, openWorld, type World } from "./testing.ts";
+
+export type Pick = "live" | "earliest" | "last" | "after" | "foreign" | "ahead";
+
+export type Operation =
+  | { do: "publish"; drafts: readonly PlannedDraft[] }
+  | { do: "inject" }
+  | { do: "join"; pick: Pick; which: number; key: string; room: boolean[]; meddle: Meddle }
+  | { do: "poll"; pick: Pick; which: number; limit: number }
+  | { do: "poll again" | "give up" | "leave" | "come back" | "drain"; which: number }
+  | { do: "wait"; ms: number }
+  | { do: "sweep" | "flush" | "turn" | "tick" | "step" | "reopen" };
+
+/** What a subscriber does in the middle of its first or second event, which may be a delivery. */
+type Meddle = { at: number; does: "publish" | "join" | "leave" | "flush" } | null;
+
+export interface Setup {
+  readonly retention: Retention;
+  readonly isSlowLog: boolean;
+  readonly hasTransforms: boolean;
+}
+
+export class Run {
+  readonly failures: string[] = [];
+  readonly #setup: Setup;
+  readonly #scheduler: Scheduler;
+  #world: World;
+  #life: Life;
+  /** What the pipeline has to commit in this life, in the order of the calls. */
+  #expected: string[] = [];
+  #subscribers: Subscriber[] = [];
+  #pollers: Poller[] = [];
+  /** All positions that any client was ever shown, of every life. */
+  readonly #positions: string[] = [];
+  readonly #epochs = new Set<string>();
+  #published = 0;
+  #unacknowledged = 0;
+  #joined = 0;
+
+  constructor(setup: Setup, scheduler: Scheduler) {
+    this.#setup = setup;
+    this.#scheduler = scheduler;
+    [this.#world, this.#life] = this.#open(1_000_000);
+  }
+
+  async operate(operation: Operation): Promise<void> {
+    switch (operation.do) {
+      case "publish":
+        this.#publish(operation.drafts);
+        break;
+      case "inject":
+        this.#inject();
+        break;
+      case "join":
+        this.#join(operation);
+        break;
+      case "poll": {
+        const { pick, which, limit } = operation;
+        const poller = new Poller(this.#life, this.#start(pick, which), this.#name(pick), limit);
+        this.#pollers.push(poller);
+        poller.poll();
+        break;
+      }
+      case "poll again":
+        at(this.#pollers, operation.which)?.poll();
+        break;
+      case "give up":
+        at(this.#pollers, operation.which)?.giveUp();
+        break;
+      case "leave":
+        at<{ leave(): void }>([...this.#subscribers, ...this.#pollers], operation.which)?.leave();
+        break;
+      case "come back":
+        this.#comeBack(at(this.#subscribers, operation.which));
+        break;
+      case "drain":
+        at(this.#subscribers, operation.which)?.drain();
+        break;
+      case "wait":
+        this.#world.nowMs += operation.ms;
+        break;
+      case "sweep":
+        this.#world.broker.sweep();
+        break;
+      case "flush":
+        this.#world.channel.fanOut.flush();
+        break;
+      case "turn":
+        await endTurn();
+        break;
+      case "tick":
+        await Promise.resolve();
+        break;
+      case "step":
+        if (this.#scheduler.count() > 0) await this.#scheduler.waitOne();
+        break;
+      case "reopen":
+        await this.#reopen();
+    }
+    this.#note();
+    this.check();
+  }
+
+  /** Lets everything happen that still can, and checks that nobody was left behind. */
+  async end(): Promise<void> {
+    await this.#rest(() => true);
+    // Where nothing waits any more, the next one is taken.
+    this.#life.check(this.#publish([PLAIN]), "refused where nothing waits");
+    await this.#rest(() => true);
+    this.check();
+  }
+
+  check(): void {
+    if (this.failures.length > 0) throw new Error(this.failures.join("\n"));
+  }
+
+  async dispose(): Promise<void> {
+    await this.#world.broker.close();
+  }
+
+  #open(nowMs: number): [World, Life] {
+    const { retention, isSlowLog, hasTransforms } = this.#setup;
+    const pause = (label: string) => this.#scheduler.schedule(Promise.resolve(), label);
+    const world = openWorld({
+      ...retention,
+      maxWaiting: 6,
+      validate: (data) => {
+        if ((data as Planned).isRefused) throw new SchemaError("prices", ["/ is refused"]);
+      },
+      transforms: hasTransforms ? [this.#transform(0), this.#transform(1)] : [],
+      wrap: (log) => (isSlowLog ? new AsyncLog(log, pause) : log),
+      onCommit: (batch) => life.commit(batch),
+      onTransformError: () => {},
+      onFanOutError: (error) => void this.failures.push(Bun.inspect(error)),
+    });
+    world.nowMs = nowMs;
+    const { epoch } = world.channel.log;
+    if (this.#epochs.has(epoch)) this.failures.push(`epoch ${epoch} again`);
+    this.#epochs.add(epoch);
+    const life: Life = new Life(world.channel, retention, () => world.nowMs, this.failures);
+    return [world, life];
+  }
+
+  #transform(index: number): Transform {
+    return (draft) => {
+      const planned = draft.data as Planned;
+      if (index === 0 && planned.emits) this.#inject();
+      const give = () => perform(draft, planned, index);
+      if (!planned.plans[index]!.isSlow) return give();
+      return this.#scheduler.schedule(Promise.resolve(), `transform ${index}`).then(give);
+    };
+  }
+
+  #publish(drafts: readonly PlannedDraft[]): boolean {
+    const planned = drafts.map((each) => ({ number: ++this.#published, part: "", ...each }));
+    const from = this.#setup.hasTransforms ? 0 : 2;
+    const incoming: IncomingDraft[] = planned.map((data) => ({ data }));
+    return this.#submit(planned, from, () => this.#world.channel.publish(incoming));
+  }
+
+  #inject(): void {
+    const [plan] = PLAIN.plans;
+    const plans: Plan[] = [plan!, { does: "split", isSlow: this.#published % 2 === 0 }];
+    const data: Planned = { ...PLAIN, number: ++this.#published, part: "", plans };
+    const from = this.#setup.hasTransforms ? 1 : 2;
+    this.#submit([data], from, () => this.#world.channel.inject(() => ({ data }), from));
+  }
+
+  /**
+   * Publishes, and checks the answer: after the commit, with just what the drafts became.
+   *
+   * @returns Whether it was taken.
+   */
+  #submit(
+    planned: readonly Planned[],
+    from: number,
+    publish: () => readonly Message[] | Promise<readonly Message[]>,
+  ): boolean {
+    const life = this.#life;
+    const expected = planned.flatMap((each) => outcome(each, from));
+    const acknowledge = (committed: readonly Message[]) => {
+      this.#unacknowledged--;
+      life.check(committed.map(textOf).join() === expected.join(), "acknowledged something else");
+      const isCommitted = committed.every((each) => life.all[each.offset - 1] === each);
+      life.check(isCommitted, "acknowledged before the commit");
+      this.#positions.push(...committed.map(({ id }) => id));
+    };
+    try {
+      const turn = this.#expected.length;
+      const published = publish();
+      this.#unacknowledged++;
+      // Before what its own transforms have published meanwhile.
+      this.#expected.splice(turn, 0, ...expected);
+      const isAll = !planned.some(({ isRefused }) => isRefused);
+      life.check(isAll, "took a batch with a draft that is refused");
+      if (published instanceof Promise) published.then(acknowledge);
+      else acknowledge(published);
+      return true;
+    } catch (error) {
+      if (!(error instanceof ChannelError)) throw error;
+      return false;
+    }
+  }
+
+  #join(operation: Operation & { do: "join" }): void {
+    const { pick, which, key, room, meddle } = operation;
+    this.#add(this.#start(pick, which), this.#name(pick), key, room, meddle);
+  }
+
+  #add(start: Start, name: string, key: string, room: readonly boolean[], meddle: Meddle): void {
+    const subscriber = new Subscriber(this.#life, start, name, key, room);
+    let events = 0;
+    subscriber.onEvent = () => {
+      if (meddle && events++ === meddle.at) this.#meddle(subscriber, meddle);
+    };
+    this.#subscribers.push(subscriber);
+    subscriber.run();
+  }
+
+  #meddle(subscriber: Subscriber, { does }: NonNullable<Meddle>): void {
+    this.#note();
+    if (does === "leave") return subscriber.leave();
+    if (does === "publish") return void this.#publish([PLAIN]);
+    if (does === "flush") return this.#world.channel.fanOut.flush();
+    for (const [i, pick] of (
+      ["live", "earliest", "after", "ahead", "foreign"] as const
+    ).entries()) {
+      this.#add(this.#start(pick, -1), this.#name(`${pick} in an event`), `${i % 2}`, [], null);
+    }
+  }
+
+  /** A slow consumer was closed: it comes back with the position that it has. */
+  #comeBack(subscriber: Subscriber | undefined): void {
+    if (!subscriber?.shown) return;
+    subscriber.leave();
+    const start: Start = { from: "after", position: parsePosition(subscriber.shown)! };
+    this.#add(start, this.#name("back"), "0", [], null);
+  }
+
+  #start(pick: Pick, which: number): Start {
+    const { log } = this.#world.channel;
+    const seen = at(this.#positions, which);
+    if (pick === "after" && seen) return { from: "after", position: parsePosition(seen)! };
+    if (pick === "foreign")
+      return { from: "after", position: { epoch: "other", offset: Math.abs(which) } };
+    if (pick === "ahead") {
+      const offset = this.#life.all.length + 1 + (Math.abs(which) % 3);
+      return { from: "after", position: { epoch: log.epoch, offset } };
+    }
+    if (pick === "last") return { from: "last", count: which % 12 };
+    return { from: pick === "earliest" ? "earliest" : "live" };
+  }
+
+  #name(start: string): string {
+    return `client ${++this.#joined} (${start})`;
+  }
+
+  /** Gathers the positions that clients were shown. */
+  #note(): void {
+    for (const { shown } of [...this.#subscribers, ...this.#pollers]) {
+      if (shown !== null && !this.#positions.includes(shown)) this.#positions.push(shown);
+    }
+  }
+
+  /** The channel is let go of with all that is under way, and comes to life again. */
+  async #reopen(): Promise<void> {
+    let isClosed = false;
+    void this.#world.channel.close().then(() => {
+      isClosed = true;
+      this.#checkCommitted();
+    });
+    await this.#rest(() => isClosed);
+    await this.dispose();
+    [this.#world, this.#life] = this.#open(this.#world.nowMs);
+    this.#expected = [];
+    this.#subscribers = [];
+    this.#pollers = [];
+  }
+
+  async #rest(isDone: () => boolean): Promise<void> {
+    for (let quiet = 0, turns = 0; quiet < 3; turns++) {
+      if (turns > 1000) throw new Error("the channel does not come to rest");
+      quiet = this.#scheduler.count() > 0 || !isDone() ? 0 : quiet + 1;
+      while (this.#scheduler.count() > 0) await this.#scheduler.waitOne();
+      await endTurn();
+      this.#note();
+      for (const subscriber of this.#subscribers) {
+        subscriber.room.length = 0;
+        subscriber.drain();
+      }
+      for (const poller of this.#pollers) {
+        for (let polls = 0; poller.state === "idle" && polls < 500; polls++) poller.poll();
+      }
+    }
+    this.#checkCommitted();
+    const life = this.#life;
+    life.check(this.#unacknowledged === 0, `${this.#unacknowledged} were not acknowledged`);
+    for (const { name, state, at } of [...this.#subscribers, ...this.#pollers]) {
+      const isLevel = state === "live" && at === life.all.length;
+      life.check(state === "gone" || isLevel, `${name} is left ${state} at ${at}`);
+    }
+  }
+
+  #checkCommitted(): void {
+    const committed = this.#life.all.map(textOf).join();
+    const expected = this.#expected.join();
+    this.#life.check(committed === expected, `committed ${committed}, not ${expected}`);
+  }
+}
+
+/** One of a list, the last ones first. */
+function at<T>(list: readonly T[], which: number): T | undefined {
+  return list[list.length - 1 - (Math.abs(which) % list.length)];
+}

@@ -1,0 +1,40 @@
+/** What a config and the command line need of plugins: their options, and the plugins themselves. */
+import { dirname } from "node:path";
+import type { TSchema } from "@sinclair/typebox";
+import type { ResolvePlugin } from "../config/check-plugins.ts";
+import type { Config } from "../config/config.ts";
+import { PluginLoadError } from "../plugin/errors.ts";
+import { loadPlugin, type LoadedPlugin } from "../plugin/load.ts";
+import { SHIPPED_NAMES } from "../plugin/shipped.ts";
+
+/** Tells the config what it has to know of a plugin: its options and where it is. */
+export const resolvePlugin: ResolvePlugin = async (use, directory) => {
+  try {
+    const { plugin, file } = await loadPlugin(use, directory);
+    return { options: plugin.options ?? null, file };
+  } catch (error) {
+    if (error instanceof PluginLoadError && error.code === "unknown-plugin") {
+      throw Object.assign(error, { names: SHIPPED_NAMES });
+    }
+    throw error;
+  }
+};
+
+/** Every plugin that a config uses, by its `use`. */
+export async function loadPlugins(config: Config): Promise<ReadonlyMap<string, LoadedPlugin>> {
+  const plugins = new Map<string, LoadedPlugin>();
+  for (const { use } of config.channels.flatMap((channel) => channel.plugins)) {
+    if (!plugins.has(use)) plugins.set(use, await loadPlugin(use, dirname(config.file)));
+  }
+  return plugins;
+}
+
+/** The options of each plugin that ships, by its name; null where it takes none. */
+export async function shippedOptions(): Promise<Record<string, TSchema | null>> {
+  const options: Record<string, TSchema | null> = {};
+  for (const name of SHIPPED_NAMES) {
+    const { plugin } = await loadPlugin(name, process.cwd());
+    options[name] = plugin.options ?? null;
+  }
+  return options;
+}
