@@ -91,10 +91,16 @@ test.concurrent("the load tells lost deliveries and refused publishes", async ()
 });
 
 test.concurrent("the load says how a server refuses its subscribers", async () => {
-  const { spec, server } = faulty(() => {});
-  const result = await runLoad<FanOutResult>({ ...spec, transport: "websocket" });
-  await server.stop(true);
+  const { spec, server: faultless } = faulty(() => {});
+  const refusing = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: () => new Response("no", { status: 404 }),
+  });
+  const subscribe = { ...spec.subscribe, port: refusing.port! };
+  const result = await runLoad<FanOutResult>({ ...spec, transport: "websocket", subscribe });
+  await Promise.all([faultless.stop(true), refusing.stop(true)]);
   expect(result).toBeInstanceOf(Error);
   expect((result as Error).message).toContain("0 of 20 subscribers were reached");
-  expect((result as Error).message).toContain("HTTP/1.1 200 OK");
+  expect((result as Error).message).toContain("HTTP/1.1 404");
 });
