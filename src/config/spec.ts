@@ -211,9 +211,10 @@ export const ConfigSpec = keys(
         }),
         heartbeat: duration({
           min: "100ms",
-          max: "1d",
+          max: "1m",
           default: "15s",
-          description: "Time between two comments that keep a quiet stream open.",
+          description:
+            "Time between two comments that keep a quiet stream open: a stream without a byte for 90 s is closed.",
         }),
       },
       { default: {}, description: "Server-Sent Events." },

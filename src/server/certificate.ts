@@ -1,5 +1,4 @@
 /** The certificate of a TLS listener: two PEM files, or one made at start for development. */
-import { generate } from "selfsigned";
 import type { Tls } from "../config/config.ts";
 
 /** PEM text. */
@@ -20,6 +19,8 @@ const VALID_DAYS = 90;
  */
 export async function developmentCertificate(hosts: readonly string[] = []): Promise<Certificate> {
   const names = [...new Set([...DEVELOPMENT_HOSTS, ...hosts.filter(isNameable)])];
+  // Imported when it is needed: it takes longer to load than all the rest of the server.
+  const { generate } = await import("selfsigned");
   const { cert, private: key } = await generate(
     [{ name: "commonName", value: "Tidewire development" }],
     {

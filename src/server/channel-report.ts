@@ -1,6 +1,7 @@
 /** What the control listener tells of channels. */
 import { RequestError } from "../transport/errors.ts";
 import type { Channels } from "./channels.ts";
+import { unknownChannel } from "./problem.ts";
 import type { LiveChannel } from "./live-channel.ts";
 
 /** Every live channel, and the patterns that have none yet. */
@@ -13,18 +14,17 @@ export function describeChannels(channels: Channels) {
   };
 }
 
-/** @throws {RequestError} 404 when there is no such channel, or it is not alive. */
-export function describeChannel(channels: Channels, name: string) {
+/**
+ * @param path The rest of a URL's path: a channel's name, or the whole of it encoded once more.
+ * @throws {RequestError} 404 when there is no such channel, or it is not alive.
+ */
+export function describeChannel(channels: Channels, path: string) {
+  const name = channels.matchName(path) ? path : decodeURIComponent(path);
   const live = channels.peek(name);
   if (live) return describe(live);
-  const isDeclared = channels.matchName(name) !== null;
-  throw new RequestError(
-    404,
-    "unknown-channel",
-    isDeclared
-      ? `channel ${JSON.stringify(name)} is declared, but nobody uses it now`
-      : `there is no channel ${JSON.stringify(name)}`,
-  );
+  if (channels.matchName(name) === null) throw unknownChannel(name);
+  const detail = `channel ${JSON.stringify(name)} is declared, but nobody uses it now`;
+  throw new RequestError(404, "unknown-channel", detail);
 }
 
 function describe(live: LiveChannel) {

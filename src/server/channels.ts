@@ -8,7 +8,7 @@ import type { ChannelConfig, Config } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import type { LoadedPlugin } from "../plugin/load.ts";
 import { startPlugins } from "../plugin/runtime.ts";
-import { RequestError } from "../transport/errors.ts";
+import { CLOSE, RequestError } from "../transport/errors.ts";
 import { LiveChannel } from "./live-channel.ts";
 import { compileSchema } from "./schema.ts";
 
@@ -37,6 +37,9 @@ export class Channels {
   readonly #live = new Map<string, LiveChannel>();
   /** Channels whose plugins are starting. */
   readonly #opening = new Map<string, Promise<LiveChannel>>();
+  /** Channels that are let go of and whose plugins still end. */
+  readonly #closing = new Map<string, Promise<void>>();
+  #state: "starting" | "open" | "closed" = "starting";
   #patternCount = 0;
   #sweeper: Timer | null = null;
 
@@ -59,6 +62,7 @@ export class Channels {
     for (const declared of this.#declared) {
       if (declared.config.pattern.params.length === 0) await this.#open(declared, {});
     }
+    this.#state = "open";
     for (const live of this.#live.values()) live.plugins.startSources();
     this.#sweeper = setInterval(() => void this.sweep(Date.now()), SWEEP_MS).unref();
   }
@@ -88,17 +92,29 @@ export class Channels {
     return this.#live.get(formatName(match.value.config.pattern, match.params)) ?? null;
   }
 
+  /** The channel's own name, as messages carry it. */
+  nameOf({ value, params }: Match<Declared>): string {
+    return formatName(value.config.pattern, params);
+  }
+
   /**
    * The channel of a match, brought to life when it has to be.
    *
-   * @throws {RequestError} 503 when too many are alive or a plugin's setup fails.
+   * @throws {RequestError} 503 when too many are alive, a plugin's setup fails, or the server starts or
+   *   stops.
    */
   open(match: Match<Declared>): MaybePromise<LiveChannel> {
-    const { config } = match.value;
-    const name = formatName(config.pattern, match.params);
+    // A static channel that is not there yet must not be set up a second time.
+    if (this.#state !== "open") {
+      throw new RequestError(503, "not-ready", "the server starts or stops; try again", {
+        headers: { "retry-after": "1" },
+        closeCode: CLOSE.tryLater,
+      });
+    }
+    const name = this.nameOf(match);
     const live = this.#live.get(name);
     if (live) {
-      live.channel.lastActive = Date.now();
+      live.lastUsed = Date.now();
       return live;
     }
     return this.#opening.get(name) ?? this.#openPattern(name, match);
@@ -109,15 +125,24 @@ export class Channels {
     for (const [name, live] of this.#live) {
       if (live.config.pattern.params.length === 0 || !live.isIdle(now)) continue;
       this.#live.delete(name);
-      this.#patternCount--;
-      await this.#close(live);
+      const closing = this.#close(live)
+        .catch((error) =>
+          this.#options.log.error("a channel did not end", { channel: name, error }),
+        )
+        .finally(() => {
+          this.#closing.delete(name);
+          this.#patternCount--;
+        });
+      this.#closing.set(name, closing);
     }
+    await Promise.all(this.#closing.values());
   }
 
   /** Ends all plugins and channels; what is under way is committed and sent first. */
   async close(): Promise<void> {
     if (this.#sweeper) clearInterval(this.#sweeper);
-    await Promise.allSettled(this.#opening.values());
+    this.#state = "closed";
+    await Promise.allSettled([...this.#opening.values(), ...this.#closing.values()]);
     await Promise.all([...this.#live.values()].map((live) => this.#close(live)));
     this.#live.clear();
   }
@@ -133,7 +158,10 @@ export class Channels {
       );
     }
     this.#patternCount++;
-    const opening = this.#open(match.value, match.params)
+    // Its plugins may still end from an earlier life, and hold what they need now.
+    const ended = this.#closing.get(name) ?? Promise.resolve();
+    const opening = ended
+      .then(() => this.#open(match.value, match.params))
       .then((live) => {
         live.plugins.startSources();
         return live;

@@ -1,27 +1,34 @@
 /** One client of one channel: what transports, hooks and limits know of it. */
 import type { MaybePromise } from "../channel/log.ts";
 import type { Message } from "../channel/message.ts";
+import { sealDraft } from "../channel/message.ts";
 import type { IncomingDraft } from "../channel/pipeline.ts";
+import type { Log } from "../log.ts";
 import { CLOSE, RequestError } from "../transport/errors.ts";
 import type { Access, ClientWays, Subscriber } from "../transport/transport.ts";
 import type { LiveChannel } from "./live-channel.ts";
+import { toRequestError } from "./problem.ts";
 
 /** Who is at the other end of a request or socket. */
 export interface Peer {
   readonly id: string;
   /** IP address, or an empty string on a unix socket. */
   readonly address: string;
-  readonly request: Request;
+  /** Not the request itself, which would be kept for as long as its connection is held. */
+  readonly headers: Headers;
   readonly query: URLSearchParams;
 }
 
 let lastId = 0;
 
 export function createPeer(request: Request, query: URLSearchParams, address: string): Peer {
-  return { id: (++lastId).toString(36), address, request, query };
+  return { id: (++lastId).toString(36), address, headers: request.headers, query };
 }
 
-/** Connections that hold a subscription, counted against `limits.connections`. */
+/**
+ * Connections that are held, counted against `limits.connections`: streams, polls that wait, and
+ * WebSockets, whatever they subscribe to.
+ */
 export class ConnectionCount {
   #count = 0;
   readonly #limit: number;
@@ -46,19 +53,25 @@ export class ConnectionCount {
   }
 }
 
+/** What every client of a server shares. */
+export interface ClientContext {
+  readonly connections: ConnectionCount;
+  readonly log: Log;
+}
+
 /** A client's access to a channel; it is the plugin's `Client` too. */
 export class ChannelClient implements Access, Subscriber {
   readonly live: LiveChannel;
   readonly transport: string;
   readonly #peer: Peer;
-  readonly #connections: ConnectionCount;
+  readonly #context: ClientContext;
   #ways: ClientWays | null = null;
 
-  constructor(live: LiveChannel, peer: Peer, transport: string, connections: ConnectionCount) {
+  constructor(live: LiveChannel, peer: Peer, transport: string, context: ClientContext) {
     this.live = live;
     this.transport = transport;
     this.#peer = peer;
-    this.#connections = connections;
+    this.#context = context;
   }
 
   get id(): string {
@@ -68,7 +81,7 @@ export class ChannelClient implements Access, Subscriber {
     return this.#peer.address;
   }
   get headers(): Headers {
-    return this.#peer.request.headers;
+    return this.#peer.headers;
   }
   get query(): URLSearchParams {
     return this.#peer.query;
@@ -80,32 +93,52 @@ export class ChannelClient implements Access, Subscriber {
     return this;
   }
 
+  /** @throws {InvalidDraftError} When the event's name is one that could not be published either. */
   send(data: unknown, options?: { event?: string }): void {
-    this.#ways?.send(data, options?.event);
+    // A name with a line end would let whoever chose it write an event stream's fields.
+    const { event } = sealDraft({ data: "", event: options?.event }, 0);
+    this.#ways?.send(data, event);
   }
 
   close(code: number = 1000, reason: string = ""): void {
     this.#ways?.close(code, reason);
   }
 
-  /** Lets `send` and `close` reach a client that holds no subscription, such as a POST. */
+  /** Lets `send` and `close` reach a client that publishes and holds no subscription. */
   answerBy(ways: ClientWays): void {
     this.#ways = ways;
   }
 
   connect(ways: ClientWays): void {
     this.#ways = ways;
-    this.#connections.add(1);
+    this.#count(1);
     this.live.connected(this, 1);
   }
 
   disconnect(): void {
-    this.#connections.add(-1);
+    this.#count(-1);
     this.live.connected(this, -1);
     this.#ways = null;
   }
 
+  /** @throws {RequestError} Whatever went wrong, as this client is told of it. */
   submit(draft: IncomingDraft): MaybePromise<readonly Message[]> {
-    return this.live.submit(draft, this);
+    try {
+      const messages = this.live.submit([draft], this);
+      return messages instanceof Promise
+        ? messages.catch((error) => this.#refuse(error))
+        : messages;
+    } catch (error) {
+      return this.#refuse(error);
+    }
+  }
+
+  /** The listener counts its sockets itself: one may subscribe to many channels, or to none. */
+  #count(change: 1 | -1): void {
+    if (this.transport !== "websocket") this.#context.connections.add(change);
+  }
+
+  #refuse(error: unknown): never {
+    throw toRequestError(error, this.#context.log);
   }
 }

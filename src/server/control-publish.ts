@@ -6,8 +6,9 @@ import type { Log } from "../log.ts";
 import { RequestError } from "../transport/errors.ts";
 import type { Channels } from "./channels.ts";
 import { readBody } from "./body.ts";
-import { toRequestError } from "./problem.ts";
-import { readJson, readPublish } from "./publish-request.ts";
+import { toRequestError, unknownChannel } from "./problem.ts";
+import { readTarget } from "./target.ts";
+import { decode, mediaType, readJson, readLines, readPublish } from "./publish-request.ts";
 
 const Name = Type.String({ minLength: 1, maxLength: 2048 });
 
@@ -36,8 +37,8 @@ interface Target {
   readonly draft: IncomingDraft;
 }
 
-/** Entries of one request at most. */
-const MAX_ENTRIES = 10_000;
+/** Messages of one request at most: what it names, times the channels that it names them for. */
+const MAX_MESSAGES = 10_000;
 
 /**
  * Publishes what a request holds: a JSON entry, an array or NDJSON of entries, or, with `?channel=`, the
@@ -58,11 +59,7 @@ export async function controlPublish(
   const opened = targets.map(({ channel }) => {
     const match = channels.matchName(channel);
     if (match) return match;
-    throw new RequestError(
-      404,
-      "unknown-channel",
-      `there is no channel ${JSON.stringify(channel)}`,
-    );
+    throw unknownChannel(channel);
   });
   const failures: RequestError[] = [];
   const results: PublishResult[] = await Promise.all(
@@ -86,30 +83,48 @@ export async function controlPublish(
 }
 
 async function readTargets(request: Request, messageBytes: number): Promise<Target[]> {
-  const query = new URL(request.url).searchParams;
+  const { query } = readTarget(request);
   const direct = query.getAll("channel");
   if (direct.length > 0) {
     const { drafts } = await readPublish(request, query, messageBytes);
-    return direct.flatMap((channel) => drafts.map((draft) => ({ channel, draft })));
+    checkCount(direct.length * drafts.length);
+    return drafts.flatMap((draft) => address(direct, draft));
   }
-  const text = new TextDecoder().decode(await readBody(request, messageBytes * 16));
-  const type = (request.headers.get("content-type") ?? "").split(";")[0]!.trim();
-  const entries = type === "application/x-ndjson" ? readLines(text) : readWhole(text);
-  if (entries.length > MAX_ENTRIES) {
-    throw new RequestError(413, "too-large", `a publish has at most ${MAX_ENTRIES} entries`);
+  const text = decode(await readBody(request, messageBytes * 16));
+  const isLines = mediaType(request) === "application/x-ndjson";
+  const entries = isLines ? readLines(text).map(({ data }) => data) : readWhole(text);
+  if (entries.length === 0) {
+    throw new RequestError(400, "empty-body", "the body has no entry");
   }
-  return entries.flatMap((entry, index) => readEntry(entry, entries.length > 1 ? index : null));
+  const targets: Target[] = [];
+  for (const [index, entry] of entries.entries()) {
+    targets.push(...readEntry(entry, entries.length > 1 ? index : null));
+    checkCount(targets.length);
+  }
+  return targets;
+}
+
+function checkCount(messages: number): void {
+  if (messages <= MAX_MESSAGES) return;
+  throw new RequestError(413, "too-large", `a publish has at most ${MAX_MESSAGES} messages`);
+}
+
+/** Each channel has its own copy: a transform of one may change it in place. */
+function address(channels: readonly string[], draft: IncomingDraft): Target[] {
+  try {
+    return channels.map((channel, copy) => ({
+      channel,
+      draft: copy === 0 ? draft : { ...draft, data: structuredClone(draft.data) },
+    }));
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new RequestError(400, "bad-publish", "the data is nested too deeply to be copied");
+  }
 }
 
 function readWhole(text: string): unknown[] {
   const { data } = readJson(text, "the body");
   return Array.isArray(data) ? data : [data];
-}
-
-function readLines(text: string): unknown[] {
-  return text
-    .split("\n")
-    .flatMap((line, index) => (line.trim() ? [readJson(line, `line ${index + 1}`).data] : []));
 }
 
 function readEntry(value: unknown, index: number | null): Target[] {
@@ -131,11 +146,7 @@ function readEntry(value: unknown, index: number | null): Target[] {
     throw wrong(`"data" is not base64, as "encoding" says`);
   }
   const data = encoding === "base64" ? Uint8Array.fromBase64(entry.data as string) : entry.data;
-  // Each channel has its own copy: a transform of one may change it in place.
-  return (entry.channels ?? [entry.channel!]).map((channel, copy) => ({
-    channel,
-    draft: { data: copy === 0 ? data : structuredClone(data), event, key },
-  }));
+  return address(entry.channels ?? [entry.channel!], { data, event, key });
 }
 
 function isBase64(data: unknown): boolean {

@@ -8,7 +8,8 @@ import { VERSION } from "../version.ts";
 import type { Channels } from "./channels.ts";
 import { describeChannel, describeChannels } from "./channel-report.ts";
 import { controlPublish } from "./control-publish.ts";
-import { problem, toRequestError } from "./problem.ts";
+import { methodNotAllowed, problem, toRequestError } from "./problem.ts";
+import { readTarget } from "./target.ts";
 
 export interface ControlOptions {
   readonly config: Config;
@@ -22,25 +23,31 @@ export interface ControlOptions {
 export interface ControlListener {
   /** TCP port, or null on a unix socket. */
   readonly port: number | null;
+  /** Stops listening; requests under way go on. Resolves when they are answered. */
+  stopAccepting(): Promise<void>;
   close(): Promise<void>;
 }
 
 /** @throws When the address is in use or can't be bound. */
 export function listenControl(options: ControlOptions): ControlListener {
   const { channels, config, isReady, log, listen } = options;
+  const healthy = () => Response.json({ status: "ok", version: VERSION });
+  const ready = () =>
+    isReady()
+      ? Response.json({ status: "ready" })
+      : problem(new RequestError(503, "not-ready", "the server starts or stops"));
   const app = new Elysia({ aot: true })
     .onRequest(({ request }) => {
-      const refusal = refuse(request, options);
-      return refusal ? problem(refusal) : undefined;
-    })
-    .onError(({ error, code, request }) => {
-      if (code === "NOT_FOUND") {
-        const { pathname } = new URL(request.url);
-        const detail = `the control listener serves POST /publish, GET /channels, GET /channels/<name>, /healthz and /readyz, but not ${request.method} ${pathname}`;
-        return problem(new RequestError(404, "not-found", detail));
+      try {
+        const refusal = refuse(request, options);
+        return refusal ? problem(refusal) : undefined;
+      } catch (error) {
+        return problem(toRequestError(error, log));
       }
-      return problem(toRequestError(error, log));
     })
+    .onError(({ error, code, request }) =>
+      problem(code === "NOT_FOUND" ? notFound(request) : toRequestError(error, log)),
+    )
     .post(
       "/publish",
       ({ request }) => controlPublish(request, channels, config.limits.message, log),
@@ -50,15 +57,13 @@ export function listenControl(options: ControlOptions): ControlListener {
     )
     .get("/channels", () => Response.json(describeChannels(channels)))
     .get("/channels/*", ({ request }) => {
-      const name = new URL(request.url).pathname.slice("/channels/".length);
+      const name = readTarget(request).pathname.slice("/channels/".length);
       return Response.json(describeChannel(channels, name));
     })
-    .get("/healthz", () => Response.json({ status: "ok", version: VERSION }))
-    .get("/readyz", () =>
-      isReady()
-        ? Response.json({ status: "ready" })
-        : problem(new RequestError(503, "not-ready", "the server starts or stops")),
-    );
+    .get("/healthz", healthy)
+    .head("/healthz", healthy)
+    .get("/readyz", ready)
+    .head("/readyz", ready);
   app.listen({
     ...("unix" in listen
       ? { unix: listen.unix }
@@ -71,22 +76,42 @@ export function listenControl(options: ControlOptions): ControlListener {
   const server = app.server!;
   return {
     port: server.port ?? null,
+    stopAccepting: async () => {
+      await server.stop(false);
+    },
     close: async () => {
       await server.stop(true);
     },
   };
 }
 
+function notFound(request: Request): RequestError {
+  const { pathname } = readTarget(request);
+  const found = METHODS.find(([path]) => path.test(pathname));
+  if (found) return methodNotAllowed(request.method, found[1]);
+  return new RequestError(
+    404,
+    "not-found",
+    `the control listener serves POST /publish, GET /channels, GET /channels/<name>, /healthz and /readyz, but not ${request.method} ${pathname.slice(0, 200)}`,
+  );
+}
+
+const METHODS: readonly [RegExp, readonly string[]][] = [
+  [/^\/publish$/, ["POST"]],
+  [/^\/channels(?:\/|$)/, ["GET"]],
+  [/^\/(?:healthz|readyz)$/, ["GET", "HEAD"]],
+];
+
 /** Probes ask without a token: they learn nothing but that the server runs. */
 const OPEN_PATHS = ["/healthz", "/readyz"];
 
 /** Why a request is refused, or null. */
 function refuse(request: Request, { token, listen }: ControlOptions): RequestError | null {
-  const url = new URL(request.url);
-  if (OPEN_PATHS.includes(url.pathname)) return null;
+  const target = readTarget(request);
+  if (OPEN_PATHS.includes(target.pathname)) return null;
   // A page that somebody visits on this machine must not publish here, with or without a token.
   const origin = request.headers.get("origin");
-  if (origin !== null && origin !== url.origin) {
+  if (origin !== null && origin !== target.origin) {
     return new RequestError(
       403,
       "origin-not-allowed",
@@ -94,12 +119,13 @@ function refuse(request: Request, { token, listen }: ControlOptions): RequestErr
     );
   }
   if (token === null) {
-    if ("unix" in listen || isLoopback(url.hostname)) return null;
+    const host = target.origin === "" ? "" : new URL(target.origin).hostname;
+    if ("unix" in listen || isLoopback(host)) return null;
     // A name that resolves to this machine (DNS rebinding) would let a page of that name in.
     return new RequestError(
       403,
       "host-not-allowed",
-      `without a token the control listener answers to localhost, 127.0.0.1 and [::1], not to ${url.hostname}`,
+      `without a token the control listener answers to localhost, 127.0.0.1 and [::1], not to ${host === "" ? "a request without Host" : host}`,
     );
   }
   const given = /^Bearer +(.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1] ?? "";

@@ -3,6 +3,7 @@ import { RequestError } from "../transport/errors.ts";
 
 /** Headers of answers that a page's script may read. */
 const EXPOSED = "ETag, Link, Location, Retry-After, Tidewire-Gap";
+const VARY = { vary: "Origin, Accept" };
 
 export class Cors {
   readonly #allowed: "*" | ReadonlySet<string>;
@@ -28,14 +29,20 @@ export class Cors {
     );
   }
 
-  /** Headers that let an allowed page read the answer; null when the request is of no such page. */
+  /** Headers that let an allowed page read the answer; null when there are none to add. */
   headers(request: Request): Record<string, string> | null {
+    if (this.#allowed === "*") {
+      if (!request.headers.has("origin")) return null;
+      return { "access-control-allow-origin": "*", "access-control-expose-headers": EXPOSED };
+    }
+    if (this.#allowed.size === 0) return null;
     const origin = request.headers.get("origin");
-    if (origin === null || !this.#isAllowed(origin)) return null;
+    // On every answer: a cache must not hand the one for a page that may not read it to one that may.
+    if (origin === null || !this.#allowed.has(origin)) return VARY;
     return {
-      "access-control-allow-origin": this.#allowed === "*" ? "*" : origin,
+      "access-control-allow-origin": origin,
       "access-control-expose-headers": EXPOSED,
-      ...(this.#allowed === "*" ? {} : { vary: "Origin, Accept" }),
+      ...VARY,
     };
   }
 
@@ -43,8 +50,9 @@ export class Cors {
   preflight(request: Request, methods: readonly string[]): Response {
     const headers: Record<string, string> = { allow: methods.join(", ") };
     const cors = this.headers(request);
-    if (cors) {
-      Object.assign(headers, cors, {
+    Object.assign(headers, cors);
+    if (cors && "access-control-allow-origin" in cors) {
+      Object.assign(headers, {
         "access-control-allow-methods": methods.join(", "),
         "access-control-allow-headers":
           request.headers.get("access-control-request-headers") ?? "Content-Type, Last-Event-ID",

@@ -2,7 +2,7 @@
 import { Channel } from "../channel/channel.ts";
 import type { Params } from "../channel/directory.ts";
 import type { MaybePromise } from "../channel/log.ts";
-import type { Message } from "../channel/message.ts";
+import type { Draft, Message } from "../channel/message.ts";
 import type { IncomingDraft } from "../channel/pipeline.ts";
 import type { ChannelConfig } from "../config/config.ts";
 import type { PluginRuntime } from "../plugin/runtime.ts";
@@ -18,6 +18,8 @@ export class LiveChannel {
   readonly connections = new Map<string, number>();
   /** Connections that are held now. */
   held = 0;
+  /** When somebody last came, went, asked or published; milliseconds since the epoch. */
+  lastUsed: number = Date.now();
 
   constructor(config: ChannelConfig, params: Params, channel: Channel, plugins: PluginRuntime) {
     this.config = config;
@@ -30,9 +32,12 @@ export class LiveChannel {
     return this.channel.name;
   }
 
-  /** Nobody is connected, and all that was published is too old to be kept. */
+  /**
+   * Nobody is connected, and nobody used it for as long as its history is kept. What its own plugins
+   * publish does not count: a source would keep every channel that was ever asked for alive.
+   */
   isIdle(now: number): boolean {
-    return this.held === 0 && now - this.channel.lastActive > this.config.history.ttlMs;
+    return this.held === 0 && now - this.lastUsed > this.config.history.ttlMs;
   }
 
   /** A client came (1) or went (-1). */
@@ -40,7 +45,7 @@ export class LiveChannel {
     const { transport } = client;
     this.connections.set(transport, (this.connections.get(transport) ?? 0) + change);
     this.held += change;
-    this.channel.lastActive = Date.now();
+    this.lastUsed = Date.now();
     // A long-poll client is between two requests most of the time: it does not come and go each time.
     if (transport === "long-poll") return;
     if (change === 1) this.plugins.joined(client);
@@ -49,18 +54,18 @@ export class LiveChannel {
 
   /**
    * Takes what a client sent: through the `receive` hooks where there are any, else to be published
-   * where the channel lets clients publish.
+   * where the channel lets clients publish. All or none.
    *
    * @returns What was committed.
    * @throws {RequestError} 403 when this channel takes nothing from clients.
    */
-  submit(draft: IncomingDraft, client: ChannelClient): MaybePromise<readonly Message[]> {
-    const { receive } = this.plugins;
-    if (receive === null) {
-      this.mayPublish();
-      return this.channel.publish([draft]);
-    }
-    return this.#receive(draft, client);
+  submit(
+    drafts: readonly IncomingDraft[],
+    client: ChannelClient,
+  ): MaybePromise<readonly Message[]> {
+    if (this.plugins.receive !== null) return this.#receive(drafts, client);
+    this.mayPublish();
+    return this.channel.publish(drafts);
   }
 
   /** @throws {RequestError} 403 when clients may not publish here. */
@@ -74,16 +79,25 @@ export class LiveChannel {
     );
   }
 
-  async #receive(draft: IncomingDraft, client: ChannelClient): Promise<readonly Message[]> {
-    const received = await this.plugins.receive!(draft.data, client);
-    if (received === null) return [];
-    // A hook that gives back the data it was given means the message as it came.
-    // A hook that gives back the very string or number means it as it came, JSON or text. An object
-    // may have been changed in place, so its text is written anew.
-    const isAsItCame = received.data === draft.data && typeof draft.data !== "object";
-    const { event, key } = draft;
-    return this.channel.publish([
-      isAsItCame ? { ...draft, ...received } : { event, key, ...received },
-    ]);
+  async #receive(
+    drafts: readonly IncomingDraft[],
+    client: ChannelClient,
+  ): Promise<readonly Message[]> {
+    const taken: IncomingDraft[] = [];
+    for (const draft of drafts) {
+      const received = await this.plugins.receive!(draft.data, client);
+      if (received !== null) taken.push(merge(draft, received));
+    }
+    return taken.length === 0 ? [] : this.channel.publish(taken);
   }
+}
+
+/** The draft that the hooks gave back, with what they left as it came. */
+function merge(draft: IncomingDraft, received: Draft): IncomingDraft {
+  // The very string or number that came is JSON or text, as it came. An object may have been changed
+  // in place, so its text is written anew.
+  const isAsItCame = received.data === draft.data && typeof draft.data !== "object";
+  if (isAsItCame) return { ...draft, ...received };
+  const { event, key } = draft;
+  return { event, key, ...received };
 }

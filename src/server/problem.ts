@@ -1,6 +1,7 @@
 /** Errors as `application/problem+json` (RFC 9457). */
 import { ChannelError, SchemaError } from "../channel/errors.ts";
 import type { Log } from "../log.ts";
+import { PluginError } from "../plugin/errors.ts";
 import { CLOSE, RequestError } from "../transport/errors.ts";
 
 /** Writes an error as a response; `type` is stable, `detail` is for a person. */
@@ -41,6 +42,11 @@ export function toRequestError(error: unknown, log: Log): RequestError {
         return new RequestError(400, error.code, error.message);
     }
   }
+  if (error instanceof PluginError) {
+    // Counted and logged where it happened. What it says is of the inside.
+    const detail = "a plugin of the channel failed at this message; the server's log says why";
+    return new RequestError(500, "plugin-failed", detail, { closeCode: CLOSE.internal });
+  }
   log.error("a request failed", { error });
   return new RequestError(500, "internal", "the server failed at this request; its log says why", {
     closeCode: CLOSE.internal,
@@ -54,4 +60,10 @@ export function methodNotAllowed(method: string, allowed: readonly string[]): Re
     `${method} is not allowed here; allowed are ${allowed.join(", ")}`,
     { headers: { allow: allowed.join(", ") } },
   );
+}
+
+/** A name may have kilobytes: the answer quotes its beginning. */
+export function unknownChannel(name: string): RequestError {
+  const quoted = JSON.stringify(name.slice(0, 200));
+  return new RequestError(404, "unknown-channel", `there is no channel ${quoted}`);
 }

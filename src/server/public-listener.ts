@@ -17,25 +17,28 @@ export interface PublicListenerOptions {
   readonly routes: PublicRoutes;
   readonly bufferBytes: number;
   readonly messageBytes: number;
+  /** A WebSocket stands (1), or is gone (-1). */
+  readonly onSocket: (change: 1 | -1) => void;
 }
 
 export interface PublicListener {
   readonly port: number;
-  /** Stops listening; connections that are open go on. */
-  stopAccepting(): void;
+  /** Stops listening; requests under way go on. Resolves when they are answered. */
+  stopAccepting(): Promise<void>;
   /** Cuts off what is still open. */
   close(): Promise<void>;
 }
 
 /** @throws When the address is in use or can't be bound. */
 export function listenPublic(options: PublicListenerOptions): PublicListener {
-  const { hostname, port, tls, routes, bufferBytes, messageBytes } = options;
+  const { hostname, port, tls, routes, bufferBytes, messageBytes, onSocket } = options;
+  let listener: Listener | null = null;
   // Bun.serve itself: a router would find nothing here, since channels are found in the raw path, and
   // would cost every poll a third of what it takes.
   const server = Bun.serve({
     fetch: (request: Request, server: Server<SocketHandlers>) =>
       routes.handle(request, {
-        listener: new BunListener(server),
+        listener: (listener ??= new BunListener(server)),
         address: server.requestIP(request)?.address ?? "",
       }),
     hostname,
@@ -55,17 +58,22 @@ export function listenPublic(options: PublicListenerOptions): PublicListener {
       // Bun drops frames over the limit without a word unless it may close the socket: a silent gap.
       closeOnBackpressureLimit: true,
       perMessageDeflate: false,
-      open: (socket: ServerWebSocket<SocketHandlers>) => socket.data.open(socket as Socket),
+      open: (socket: ServerWebSocket<SocketHandlers>) => {
+        onSocket(1);
+        socket.data.open(socket as Socket);
+      },
       message: (socket: ServerWebSocket<SocketHandlers>, data: string | Buffer) =>
         socket.data.message(socket as Socket, data),
       drain: (socket: ServerWebSocket<SocketHandlers>) => socket.data.drain(socket as Socket),
-      close: (socket: ServerWebSocket<SocketHandlers>, code: number, reason: string) =>
-        socket.data.close(socket as Socket, code, reason),
+      close: (socket: ServerWebSocket<SocketHandlers>, code: number, reason: string) => {
+        onSocket(-1);
+        socket.data.close(socket as Socket, code, reason);
+      },
     },
   });
   return {
     port: server.port!,
-    stopAccepting: () => void server.stop(false),
+    stopAccepting: () => server.stop(false),
     close: async () => {
       await server.stop(true);
     },

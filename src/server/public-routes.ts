@@ -13,7 +13,7 @@ import { ChannelClient, createPeer, type ConnectionCount, type Peer } from "./cl
 import { Cors } from "./cors.ts";
 import { serveMessage, servePage } from "./history.ts";
 import type { LiveChannel } from "./live-channel.ts";
-import { methodNotAllowed, problem, toRequestError } from "./problem.ts";
+import { methodNotAllowed, problem, toRequestError, unknownChannel } from "./problem.ts";
 import { readPublish } from "./publish-request.ts";
 import type { ServeStatic } from "./static.ts";
 import { readTarget, type Target } from "./target.ts";
@@ -41,10 +41,16 @@ const READ_METHODS = ["GET", "HEAD", "OPTIONS"];
 export class PublicRoutes {
   readonly #options: PublicRoutesOptions;
   readonly #cors: Cors;
+  #isStopping = false;
 
   constructor(options: PublicRoutesOptions) {
     this.#options = options;
     this.#cors = new Cors(options.config.server.cors);
+  }
+
+  /** From here on no further subscriber is taken; publishes and reads are still answered. */
+  refuseSubscribers(): void {
+    this.#isStopping = true;
   }
 
   /** Answers a request; a WebSocket gives nothing. Never throws. */
@@ -104,7 +110,7 @@ export class PublicRoutes {
       );
     }
     const start = parseStart(request, target.query, transport.name === "long-poll");
-    this.#options.connections.check();
+    this.#admit();
     const live = await this.#open(match);
     const client = this.#client(live, peer, transport.name);
     return transport.serve({
@@ -122,6 +128,7 @@ export class PublicRoutes {
   /** One socket for many channels. */
   #many(request: Request, target: Target, arrival: Arrival): Response | undefined {
     if (request.method === "OPTIONS") return this.#cors.preflight(request, ["GET", "OPTIONS"]);
+    if (request.method !== "GET") throw methodNotAllowed(request.method, ["GET", "OPTIONS"]);
     if (!isUpgrade(request)) {
       throw new RequestError(
         426,
@@ -130,20 +137,14 @@ export class PublicRoutes {
         { headers: { upgrade: "websocket" } },
       );
     }
-    this.#options.connections.check();
+    this.#admit();
     const peer = createPeer(request, target.query, arrival.address);
     return this.#options.websocket.serveMany({
       request,
       listener: arrival.listener,
-      open: async (name) => {
-        const match = this.#options.channels.matchName(name);
-        if (!match) {
-          throw new RequestError(
-            404,
-            "unknown-channel",
-            `there is no channel ${JSON.stringify(name)}`,
-          );
-        }
+      nameOf: (name) => this.#options.channels.nameOf(this.#find(name)),
+      open: async (name, ways) => {
+        const match = this.#find(name);
         const { transports, name: declared } = match.value.config;
         if (!transports.includes("websocket")) {
           throw new RequestError(
@@ -152,8 +153,26 @@ export class PublicRoutes {
             `channel "${declared}" does not expose websocket; it exposes ${transports.join(", ")}`,
           );
         }
-        return this.#client(await this.#open(match), peer, "websocket");
+        const client = this.#client(await this.#open(match), peer, "websocket");
+        client.answerBy(ways);
+        return client;
       },
+    });
+  }
+
+  /** @throws {RequestError} 404 when no channel has this name. */
+  #find(name: string): NonNullable<ReturnType<Channels["matchName"]>> {
+    const match = this.#options.channels.matchName(name);
+    if (match) return match;
+    throw unknownChannel(name);
+  }
+
+  /** @throws {RequestError} 503 when no further subscriber is taken. */
+  #admit(): void {
+    this.#options.connections.check();
+    if (!this.#isStopping) return;
+    throw new RequestError(503, "stopping", "the server stops; come back to another, or later", {
+      headers: { "retry-after": "1", connection: "close" },
     });
   }
 
@@ -171,9 +190,7 @@ export class PublicRoutes {
     const client = this.#client(live, peer, "post");
     const answers: unknown[] = [];
     client.answerBy({ send: (data) => void answers.push(data), close: () => {} });
-    let messages: readonly Message[] = [];
-    if (receive === null) messages = await live.channel.publish(drafts);
-    else for (const draft of drafts) messages = messages.concat(await client.submit(draft));
+    const messages: readonly Message[] = await live.submit(drafts, client);
     if (answers.length > 0) return answered(answers);
     const ids = messages.map(({ id }) => id);
     const id = ids[ids.length - 1] ?? null;
@@ -242,7 +259,7 @@ export class PublicRoutes {
   }
 
   #client(live: LiveChannel, peer: Peer, transport: string): ChannelClient {
-    return new ChannelClient(live, peer, transport, this.#options.connections);
+    return new ChannelClient(live, peer, transport, this.#options);
   }
 }
 

@@ -27,6 +27,7 @@ export async function readPublish(
   query: URLSearchParams,
   messageBytes: number,
 ): Promise<PublishRequest> {
+  refuseCoding(request);
   const type = mediaType(request);
   const isMany = type === "application/x-ndjson";
   const kind = kindOf(type);
@@ -40,7 +41,19 @@ export async function readPublish(
   return { drafts: [{ ...readJson(text, "the body"), ...names }], isMany };
 }
 
-function mediaType(request: Request): string {
+/** Compressed bodies are not unpacked: one of a few bytes could become very many. */
+function refuseCoding(request: Request): void {
+  const coding = request.headers.get("content-encoding");
+  if (coding === null || coding === "" || coding.toLowerCase() === "identity") return;
+  throw new RequestError(
+    415,
+    "unsupported-coding",
+    `Content-Encoding is ${JSON.stringify(coding.slice(0, 80))}; send the body as it is, without one`,
+    { headers: { "accept-encoding": "identity" } },
+  );
+}
+
+export function mediaType(request: Request): string {
   return (request.headers.get("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
 }
 
@@ -63,7 +76,8 @@ function kindOf(type: string): "json" | "text" | "bytes" {
   return "bytes";
 }
 
-function decode(body: Uint8Array): string {
+/** @throws {RequestError} 400 when the bytes are not UTF-8. */
+export function decode(body: Uint8Array): string {
   try {
     return utf8.decode(body);
   } catch {
@@ -75,25 +89,41 @@ function decode(body: Uint8Array): string {
   }
 }
 
+/** The parser quotes a word that it does not know, however long. */
+const MAX_REASON = 200;
+
 /** @param what What it is, for the error: `the body`, `line 3`. */
 export function readJson(text: string, what: string): IncomingDraft {
   try {
     return { data: JSON.parse(text), format: "json", raw: text };
   } catch (error) {
-    throw new RequestError(400, "invalid-json", `${what} is not JSON: ${(error as Error).message}`);
+    const reason = (error as Error).message.slice(0, MAX_REASON);
+    throw new RequestError(400, "invalid-json", `${what} is not JSON: ${reason}`);
   }
 }
 
-function readLines(text: string): IncomingDraft[] {
+/**
+ * Reads NDJSON; lines with nothing on them are left out.
+ *
+ * @throws {RequestError} 400 when a line is not JSON or there is none, 413 when there are too many.
+ */
+export function readLines(text: string): IncomingDraft[] {
   const drafts: IncomingDraft[] = [];
-  text.split("\n").forEach((line, index) => {
-    if (line.trim() !== "") drafts.push(readJson(line, `line ${index + 1}`));
-  });
+  let start = 0;
+  // Line by line rather than split: a body of nothing but line ends would become millions of strings.
+  for (let number = 1; start <= text.length; number++) {
+    const found = text.indexOf("\n", start);
+    const end = found < 0 ? text.length : found;
+    const line = text.slice(start, end);
+    start = end + 1;
+    if (line.trim() === "") continue;
+    if (drafts.length === MAX_LINES) {
+      throw new RequestError(413, "too-large", `the body has more than ${MAX_LINES} messages`);
+    }
+    drafts.push(readJson(line, `line ${number}`));
+  }
   if (drafts.length === 0) {
     throw new RequestError(400, "empty-body", "the body has no line with a message");
-  }
-  if (drafts.length > MAX_LINES) {
-    throw new RequestError(413, "too-large", `the body has more than ${MAX_LINES} messages`);
   }
   return drafts;
 }

@@ -7,6 +7,7 @@ import { loadTls } from "./certificate.ts";
 import { Channels } from "./channels.ts";
 import { ConnectionCount } from "./client.ts";
 import { listenControl, type ControlListener } from "./control.ts";
+import { removeDeadSocket } from "./dead-socket.ts";
 import { listenHttp2, type Http2Listener } from "./http2-listener.ts";
 import { problem, toRequestError } from "./problem.ts";
 import { listenPublic, type PublicListener } from "./public-listener.ts";
@@ -29,7 +30,7 @@ export interface RunningServer {
     readonly control: string | null;
   };
   readonly channels: Channels;
-  /** Held subscriptions now. */
+  /** Held connections now: streams, polls that wait, and WebSockets. */
   readonly connections: number;
   /**
    * Stops: no new connection, clients told to come back, what is under way finished, at most
@@ -83,6 +84,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         routes,
         bufferBytes: limits.buffer,
         messageBytes: limits.message,
+        onSocket: (change) => connections.add(change),
       }),
     );
     if (served.http2Push) {
@@ -100,6 +102,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     }
     if (config.control) {
       const { listen, token } = config.control;
+      if ("unix" in listen) await removeDeadSocket(listen.unix);
       control = bound(listen, () =>
         listenControl({ config, listen, token, channels, isReady: () => isReady, log }),
       );
@@ -115,7 +118,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
   const stop = async () => {
     isReady = false;
-    listening.stopAccepting();
+    const answered = listening.stopAccepting();
+    routes.refuseSubscribers();
     const limit = new AbortController();
     const drain = async () => {
       // Half of the time for telling clients to come back, the rest for what is under way.
@@ -123,7 +127,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       const grace = http2?.close(config.shutdown.drainMs);
       await Promise.all(transports.all.map((transport) => transport.shutdown(spreadMs)));
       await channels.close();
-      await grace;
+      // What was committed just now is still on its way to those who published it.
+      await Promise.all([answered, control?.stopAccepting(), grace]);
     };
     const late = setTimeout(() => limit.abort(), config.shutdown.drainMs);
     await Promise.race([drain(), new Promise((resolve) => (limit.signal.onabort = resolve))]);

@@ -8,6 +8,7 @@ import { LIVE, type Start } from "../channel/position.ts";
 import { parseAfter, parseLast } from "./start.ts";
 import type {
   Access,
+  ClientWays,
   Exchange,
   ManyExchange,
   Socket,
@@ -25,23 +26,23 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
   readonly options: TransportOptions;
   readonly listener: Exchange["listener"];
   readonly #sockets: Set<OpenSocket>;
-  readonly #open: (name: string) => Promise<Access>;
+  readonly #channels: Pick<ManyExchange, "nameOf" | "open">;
   /** The channel whose URL this is, subscribed to from the start; null on a socket for many. */
   readonly #own: Exchange | null;
   readonly #subscriptions = new Map<string, FrameSubscription>();
   #socket: Socket | null = null;
-  #frames: FrameQueue<string | Uint8Array> | null = null;
+  #frames: FrameQueue | null = null;
 
   private constructor(
     exchange: Exchange | ManyExchange,
     own: Exchange | null,
-    open: (name: string) => Promise<Access>,
+    channels: Pick<ManyExchange, "nameOf" | "open">,
     options: TransportOptions,
     sockets: Set<OpenSocket>,
   ) {
     this.listener = exchange.listener;
     this.#own = own;
-    this.#open = open;
+    this.#channels = channels;
     this.options = options;
     this.#sockets = sockets;
   }
@@ -53,7 +54,7 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
     sockets: Set<OpenSocket>,
   ): FrameSocket {
     const { name } = exchange.channel;
-    const open = async (asked: string): Promise<Access> => {
+    const open = (asked: string): Access => {
       if (asked === name) return exchange;
       throw new RequestError(
         404,
@@ -61,7 +62,8 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
         `this socket is for channel "${name}"; open one at /channels for several`,
       );
     };
-    return new FrameSocket(exchange, exchange, open, options, sockets);
+    const channels = { nameOf: (asked: string) => asked, open };
+    return new FrameSocket(exchange, exchange, channels, options, sockets);
   }
 
   /** A socket at `/channels`. */
@@ -70,7 +72,7 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
     options: TransportOptions,
     sockets: Set<OpenSocket>,
   ): FrameSocket {
-    return new FrameSocket(exchange, null, async (name) => exchange.open(name), options, sockets);
+    return new FrameSocket(exchange, null, exchange, options, sockets);
   }
 
   get socket(): Socket {
@@ -95,6 +97,14 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
   close(): void {
     this.#leave();
     this.#socket = null;
+  }
+
+  /** How hooks of one channel answer this client. */
+  ways(channel: string): ClientWays {
+    return {
+      send: (data, event) => this.write({ type: "message", channel, event, data }),
+      close: (code, reason) => this.end(code, reason),
+    };
   }
 
   /** Sends a frame to this client. */
@@ -131,7 +141,8 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
   }
 
   async #handle(frame: ClientFrame): Promise<void> {
-    const name = frame.channel ?? this.#own?.channel.name;
+    const name =
+      frame.channel === null ? this.#own?.channel.name : this.#channels.nameOf(frame.channel);
     if (name === undefined) throw new FrameError(`a publish frame here needs "channel"`, frame.ref);
     if (frame.type === "unsubscribe") return this.#unsubscribe(name, frame.ref);
     if (frame.type === "subscribe" && this.#subscriptions.size >= MAX_SUBSCRIPTIONS) {
@@ -141,7 +152,8 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
         `a socket has at most ${MAX_SUBSCRIPTIONS} subscriptions`,
       );
     }
-    const access = this.#subscriptions.get(name)?.access ?? (await this.#open(name));
+    const access =
+      this.#subscriptions.get(name)?.access ?? (await this.#channels.open(name, this.ways(name)));
     if (this.#socket === null) return;
     if (frame.type === "publish") {
       const { data, event, key } = frame;

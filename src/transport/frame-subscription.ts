@@ -33,11 +33,7 @@ export class FrameSubscription implements Receiver, GroupSocket {
 
   run(): void {
     const { subscriber, channel } = this.access;
-    subscriber.connect({
-      send: (data, event) =>
-        this.#owner.write({ type: "message", channel: channel.name, event, data }),
-      close: (code, reason) => this.#owner.end(code, reason),
-    });
+    subscriber.connect(this.#owner.ways(channel.name));
     this.#catchUp?.run();
   }
 

@@ -45,7 +45,10 @@ export function parseFrame(frame: string | Uint8Array): ClientFrame {
   try {
     value = JSON.parse(frame);
   } catch (error) {
-    throw new FrameError(`the frame is not JSON: ${(error as Error).message}`, undefined);
+    throw new FrameError(
+      `the frame is not JSON: ${(error as Error).message.slice(0, 200)}`,
+      undefined,
+    );
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new FrameError(
@@ -58,14 +61,17 @@ export function parseFrame(frame: string | Uint8Array): ClientFrame {
   const { type } = members;
   if (type !== "subscribe" && type !== "unsubscribe" && type !== "publish") {
     throw new FrameError(
-      `type is ${JSON.stringify(type) ?? "missing"}; it must be "subscribe", "unsubscribe" or "publish"`,
+      `type is ${type === undefined ? "missing" : quote(type)}; it must be "subscribe", "unsubscribe" or "publish"`,
       ref,
     );
   }
   const unknown = Object.keys(members).find((name) => !MEMBERS[type].includes(name));
   if (unknown !== undefined) {
     const known = MEMBERS[type].map((name) => `"${name}"`).join(", ");
-    throw new FrameError(`"${unknown}" is not a member of a ${type} frame; it has ${known}`, ref);
+    throw new FrameError(
+      `${quote(unknown)} is not a member of a ${type} frame; it has ${known}`,
+      ref,
+    );
   }
   const channel = readText(members, "channel", ref);
   if (type === "publish") {
@@ -83,7 +89,7 @@ export function parseFrame(frame: string | Uint8Array): ClientFrame {
   if (type === "unsubscribe") return { type, channel, ref };
   const last = members["last"] ?? null;
   if (last !== null && !(Number.isSafeInteger(last) && (last as number) >= 0)) {
-    throw new FrameError(`last is ${JSON.stringify(last)}; it must be a whole number from 0`, ref);
+    throw new FrameError(`last is ${quote(last)}; it must be a whole number from 0`, ref);
   }
   return {
     type,
@@ -104,5 +110,11 @@ function readText(members: Record<string, unknown>, name: string, ref: Ref): str
   const value = members[name];
   if (value === undefined || value === null) return null;
   if (typeof value === "string") return value;
-  throw new FrameError(`${name} is ${JSON.stringify(value)}; it must be a string`, ref);
+  throw new FrameError(`${name} is ${quote(value)}; it must be a string`, ref);
+}
+
+/** What the client wrote, or its beginning: a frame may have megabytes. */
+function quote(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length <= 80 ? text : `${text.slice(0, 80)}…`;
 }

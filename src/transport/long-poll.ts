@@ -115,7 +115,8 @@ class Poll {
     while (!this.#cursor.isLevel) {
       const read = this.#cursor.read({ count: this.#limit, bytes: this.#pageBytes });
       const step: Step = read instanceof Promise ? await read : read;
-      this.#gap ??= step.gap;
+      // Two gaps in one poll are one: from where the first began to where the last ends.
+      if (step.gap) this.#gap = { after: this.#gap?.after ?? step.gap.after, id: step.gap.id };
       if (step.messages.length > 0) return this.answerBatch(step.messages);
     }
     // An envelope can tell of a gap by itself; raw framing tells of it with the next message.
@@ -195,7 +196,7 @@ function readWait(query: URLSearchParams): number {
     throw new RequestError(
       400,
       "bad-wait",
-      `wait is "${text}"; it must be a number of seconds from 0 to ${MAX_WAIT_S}, such as wait=25`,
+      `wait is ${JSON.stringify(text.slice(0, 80))}; it must be a number of seconds from 0 to ${MAX_WAIT_S}, such as wait=25`,
     );
   }
   return seconds;
@@ -210,7 +211,7 @@ export function readLimit(query: URLSearchParams): number {
     throw new RequestError(
       400,
       "bad-limit",
-      `limit is "${text}"; it must be a whole number from 1 to ${MAX_LIMIT}`,
+      `limit is ${JSON.stringify(text.slice(0, 80))}; it must be a whole number from 1 to ${MAX_LIMIT}`,
     );
   }
   return limit;

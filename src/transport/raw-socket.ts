@@ -21,7 +21,8 @@ export class RawSocket implements SocketHandlers, Receiver, GroupSocket, OpenSoc
   #socket: Socket | null = null;
   #catchUp: CatchUp | null = null;
   #group: SocketGroup | null = null;
-  #frames: FrameQueue<string | Uint8Array> | null = null;
+  #frames: FrameQueue | null = null;
+  #isRefused = false;
 
   constructor(exchange: Exchange, options: TransportOptions, sockets: Set<OpenSocket>) {
     this.#exchange = exchange;
@@ -41,6 +42,8 @@ export class RawSocket implements SocketHandlers, Receiver, GroupSocket, OpenSoc
       send: (data) => void socket.send(data instanceof Uint8Array ? data : textOf(data)),
       close: (code, reason) => this.end(code, reason),
     });
+    // A `joined` hook may have closed it.
+    if (!this.#sockets.has(this)) return;
     this.#catchUp = new CatchUp(channel, this, start);
     this.#catchUp.run();
   }
@@ -103,6 +106,8 @@ export class RawSocket implements SocketHandlers, Receiver, GroupSocket, OpenSoc
   }
 
   #take(frame: string | Uint8Array): void | Promise<void> {
+    // What the client sent after it, not knowing, would leave a hole where the refused one was.
+    if (this.#isRefused) return;
     try {
       const work = this.#submit(readFrame(frame));
       return work.catch((error) => this.#refuse(error));
@@ -112,6 +117,7 @@ export class RawSocket implements SocketHandlers, Receiver, GroupSocket, OpenSoc
   }
 
   #refuse(error: unknown): void {
+    this.#isRefused = true;
     if (error instanceof RequestError) this.end(error.closeCode, error.message.slice(0, 120));
     else this.end(CLOSE.internal, "the message could not be taken");
   }

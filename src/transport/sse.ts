@@ -1,8 +1,10 @@
 /** Server-Sent Events: one held response a subscriber, one write a batch. */
 import { CatchUp, type Receiver } from "../channel/catch-up.ts";
+import type { Channel } from "../channel/channel.ts";
 import type { Gap } from "../channel/cursor.ts";
 import type { FanOutGroup } from "../channel/fan-out.ts";
 import type { Message } from "../channel/message.ts";
+import type { Start } from "../channel/position.ts";
 import {
   encodeEvent,
   encodeGap,
@@ -13,7 +15,7 @@ import {
 } from "./event-stream.ts";
 import { spreadOut } from "./spread.ts";
 import { textOf } from "./text.ts";
-import type { Exchange, Transport, TransportOptions } from "./transport.ts";
+import type { ClientWays, Exchange, Subscriber, Transport, TransportOptions } from "./transport.ts";
 
 const encoder = new TextEncoder();
 const HEADERS = {
@@ -23,18 +25,21 @@ const HEADERS = {
   "x-accel-buffering": "no",
 };
 
+/**
+ * Counts what waits in bytes. The limit is not the high-water mark: Bun sets aside some kilobytes for a
+ * stream with a large one, and there may be many thousand streams.
+ */
+const STRATEGY = new ByteLengthQueuingStrategy({ highWaterMark: 1 });
+
 export class SseTransport implements Transport {
   readonly name = "sse";
   readonly #options: TransportOptions;
   readonly #streams = new Set<SseStream>();
-  readonly #strategy: ByteLengthQueuingStrategy;
   readonly #preamble: Uint8Array<ArrayBuffer>;
   #heart: Timer | null = null;
 
   constructor(options: TransportOptions) {
     this.#options = options;
-    // With the limit as high-water mark, `desiredSize` is the room that is left for a slow client.
-    this.#strategy = new ByteLengthQueuingStrategy({ highWaterMark: options.bufferBytes });
     this.#preamble = encoder.encode(HEARTBEAT + encodeRetry(options.retryMs));
   }
 
@@ -43,9 +48,15 @@ export class SseTransport implements Transport {
   }
 
   serve(exchange: Exchange): Response {
-    const stream = new SseStream(exchange, this.#preamble, this.#streams);
+    // Who starts live has no history to be paced through: without `pull` a batch costs less.
+    const Stream = exchange.start.from === "live" ? SseStream : ResumingSseStream;
+    const stream = new Stream(exchange, {
+      preamble: this.#preamble,
+      streams: this.#streams,
+      bufferBytes: this.#options.bufferBytes,
+    });
     this.#heart ??= this.#startHeart();
-    return new Response(new ReadableStream(stream, this.#strategy), { headers: HEADERS });
+    return new Response(new ReadableStream(stream, STRATEGY), { headers: HEADERS });
   }
 
   async shutdown(spreadMs: number): Promise<void> {
@@ -80,36 +91,44 @@ class SseGroup implements FanOutGroup {
   }
 }
 
-class SseStream implements Receiver, UnderlyingDefaultSource<Uint8Array> {
-  readonly #exchange: Exchange;
-  readonly #preamble: Uint8Array;
-  readonly #streams: Set<SseStream>;
+/** What all streams share. */
+interface SseShared {
+  readonly preamble: Uint8Array;
+  readonly streams: Set<SseStream>;
+  readonly bufferBytes: number;
+}
+
+class SseStream implements Receiver, ClientWays, UnderlyingDefaultSource<Uint8Array> {
+  // Not the exchange: its request would be kept for as long as the stream.
+  readonly #channel: Channel;
+  readonly #subscriber: Subscriber;
+  readonly #start: Start;
+  readonly #shared: SseShared;
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   #catchUp: CatchUp | null = null;
   #group: SseGroup | null = null;
   #replayed = false;
 
-  constructor(exchange: Exchange, preamble: Uint8Array, streams: Set<SseStream>) {
-    this.#exchange = exchange;
-    this.#preamble = preamble;
-    this.#streams = streams;
+  constructor({ channel, subscriber, start }: Exchange, shared: SseShared) {
+    this.#channel = channel;
+    this.#subscriber = subscriber;
+    this.#start = start;
+    this.#shared = shared;
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
-    const { channel, start, subscriber } = this.#exchange;
     this.#controller = controller;
-    this.#streams.add(this);
-    controller.enqueue(this.#preamble);
-    subscriber.connect({
-      send: (data, event) => this.write(encodeUnnumbered(textOf(data), event)),
-      close: () => this.end(),
-    });
-    this.#catchUp = new CatchUp(channel, this, start);
+    this.#shared.streams.add(this);
+    controller.enqueue(this.#shared.preamble);
+    this.#subscriber.connect(this);
+    // A `joined` hook may have closed it.
+    if (this.#controller === null) return;
+    this.#catchUp = new CatchUp(this.#channel, this, this.#start);
     this.#catchUp.run();
   }
 
   /** The client took all that waited: there is room for more history. */
-  pull(): void {
+  drained(): void {
     this.#catchUp?.drained();
   }
 
@@ -127,18 +146,26 @@ class SseStream implements Receiver, UnderlyingDefaultSource<Uint8Array> {
   replay(batch: readonly Message[]): boolean {
     this.#replayed = true;
     this.enqueue(encodeBatch(batch));
-    return (this.#controller?.desiredSize ?? 0) > 0;
+    return this.#waiting * 2 < this.#shared.bufferBytes;
   }
 
   live(position: string): void {
     this.#catchUp = null;
     // A client that loses its connection before the first message comes back to this place.
     if (!this.#replayed) this.write(encodeId(position));
-    this.#group = this.#exchange.channel.fanOut.group("sse", () => new SseGroup());
+    this.#group = this.#channel.fanOut.group("sse", () => new SseGroup());
     this.#group.members.add(this);
   }
 
   fail(): void {
+    this.end();
+  }
+
+  send(data: unknown, event?: string): void {
+    this.write(encodeUnnumbered(textOf(data), event));
+  }
+
+  close(): void {
     this.end();
   }
 
@@ -150,13 +177,13 @@ class SseStream implements Receiver, UnderlyingDefaultSource<Uint8Array> {
   enqueue(chunk: Uint8Array): void {
     const controller = this.#controller;
     if (controller === null) return;
-    if (controller.desiredSize! <= 0) return this.end();
+    if (this.#waiting >= this.#shared.bufferBytes) return this.end();
     controller.enqueue(chunk);
   }
 
   /** Writes a heartbeat, where nothing else waits: a client that catches up slowly is alive. */
   beat(chunk: Uint8Array): void {
-    if (this.#controller && this.#controller.desiredSize! > 0) this.#controller.enqueue(chunk);
+    if (this.#waiting === 0) this.#controller?.enqueue(chunk);
   }
 
   /**
@@ -171,12 +198,23 @@ class SseStream implements Receiver, UnderlyingDefaultSource<Uint8Array> {
     controller.close();
   }
 
+  /** Bytes that the client has not taken yet. */
+  get #waiting(): number {
+    return 1 - (this.#controller?.desiredSize ?? 1);
+  }
+
   #leave(): void {
     this.#catchUp?.stop();
     this.#catchUp = null;
     this.#group?.members.delete(this);
     this.#group = null;
-    if (this.#streams.delete(this)) this.#exchange.subscriber.disconnect();
+    if (this.#shared.streams.delete(this)) this.#subscriber.disconnect();
+  }
+}
+
+class ResumingSseStream extends SseStream {
+  pull(): void {
+    this.drained();
   }
 }
 

@@ -43,15 +43,17 @@ export function parseLast(text: string): Start {
  * header is the newer of the two.
  *
  * @param takesTag `If-None-Match` is a position too (long-poll): a browser's cache sends back the `ETag` of
- *   the last answer to the same URL, so it is newer than what the URL says.
+ *   the last answer to the same URL, so a loop over one URL goes on. A position in the URL is the client's
+ *   own and counts for more: two tabs share one cache, and one's tag would make the other skip messages.
  * @throws {RequestError} When a position is not one.
  */
 export function parseStart(request: Request, query: URLSearchParams, takesTag: boolean): Start {
   const lastEventId = request.headers.get("last-event-id");
   if (lastEventId) return parseAfter(lastEventId, "Last-Event-ID");
+  const after = query.get("after");
+  if (after !== null && after !== "earliest") return parseAfter(after, "after");
   const tag = takesTag ? request.headers.get("if-none-match") : null;
   if (tag !== null && tag !== "*") return parseTag(tag);
-  const after = query.get("after");
   if (after !== null) return parseAfter(after, "after");
   const last = query.get("last");
   return last === null ? LIVE : parseLast(last);

@@ -34,10 +34,17 @@ export interface ManyExchange {
   readonly request: Request;
   readonly listener: Listener;
   /**
+   * The name that messages of a channel carry, for one that is percent-encoded in another way.
+   *
+   * @throws {RequestError} When there is no such channel.
+   */
+  nameOf(name: string): string;
+  /**
    * @param name A channel's name, parameters percent-encoded where they hold `/`, `%`, `?` or `#`.
+   * @param ways How hooks answer this client as long as it has not subscribed.
    * @throws {RequestError} When there is no such channel or it does not expose this transport.
    */
-  open(name: string): MaybePromise<Access>;
+  open(name: string, ways: ClientWays): MaybePromise<Access>;
 }
 
 /** The server's view of one client; the transport gives it its ways to answer. */

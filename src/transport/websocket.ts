@@ -67,7 +67,7 @@ function choose(request: Request): string | null {
   throw new RequestError(
     400,
     "unknown-subprotocol",
-    `the subprotocol is ${names.map((name) => `"${name}"`).join(", ")}; Tidewire speaks "${PROTOCOL}", or raw frames when none is offered`,
+    `the subprotocol is ${JSON.stringify(offered.slice(0, 80))}; Tidewire speaks "${PROTOCOL}", or raw frames when none is offered`,
   );
 }
 

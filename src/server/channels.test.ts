@@ -1,0 +1,242 @@
+/** The life of pattern channels, and the limits on channels and connections. */
+import { afterEach, describe, expect, test } from "bun:test";
+import { definePlugin } from "../plugin/sdk.ts";
+import { TestSocket } from "./socket-testing.ts";
+import { startTestServer, type TestConfig, type TestServer } from "./testing.ts";
+
+let server: TestServer;
+afterEach(() => server.stop());
+
+const TTL = 60_000;
+const history = { size: 100, ttlMs: TTL };
+
+async function start(config: TestConfig): Promise<void> {
+  server = await startTestServer(config);
+}
+
+async function post(path: string): Promise<Response> {
+  return fetch(server.urls.public + path, {
+    method: "POST",
+    body: "x",
+    headers: { "content-type": "text/plain" },
+  });
+}
+
+/** Looks for idle channels as if so many milliseconds had passed. */
+const sweepIn = (ms: number) => server.channels.sweep(Date.now() + ms);
+const alive = () => [...server.channels.live].map(({ name }) => name);
+
+describe("an idle pattern channel", () => {
+  test("is let go of when its history is too old, a static one never", async () => {
+    await start({ channels: { "room/{name}": { history }, fixed: { history } } });
+    await post("/channels/room/a");
+    await sweepIn(TTL - 1000);
+    expect(alive()).toEqual(["fixed", "room/a"]);
+    await sweepIn(TTL + 1000);
+    expect(alive()).toEqual(["fixed"]);
+  });
+
+  test("is told of as a gap to a client that comes back with its old position", async () => {
+    await start({ channels: { "room/{name}": { history } } });
+    const { id } = (await (await post("/channels/room/a")).json()) as { id: string };
+    await sweepIn(TTL + 1000);
+    const url = `${server.urls.public}/channels/room/a?after=${id}`;
+    const poll = await fetch(`${url}&wait=0`);
+    expect(poll.status).toBe(204);
+    expect(poll.headers.get("tidewire-gap")).toStartWith(`after="${id}", id="`);
+    const page = await fetch(`${url}&wait=5`, {
+      headers: { accept: "application/vnd.tidewire+json" },
+    });
+    expect(await page.json()).toMatchObject({ messages: [], gap: true });
+    const socket = await TestSocket.open(url, "tidewire.v1");
+    expect(await socket.json()).toMatchObject({ type: "subscribed", recovered: false });
+    expect(await socket.json()).toMatchObject({ type: "gap", after: id });
+    socket.close();
+    const raw = await TestSocket.open(url);
+    expect(await raw.next()).toMatchObject({ code: 4010 });
+    const stream = await fetch(url, { headers: { accept: "text/event-stream" } });
+    let text = "";
+    for await (const chunk of stream.body!.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      if (text.includes("tidewire:gap") && text.endsWith("}\n\n")) break;
+    }
+    expect(text).toContain(`"after":"${id}"`);
+  });
+
+  test("stays as long as somebody holds a connection, or has just been there", async () => {
+    await start({ channels: { "room/{name}": { history } } });
+    const socket = await TestSocket.open(`${server.urls.public}/channels/room/held`, "tidewire.v1");
+    await socket.json();
+    await sweepIn(10 * TTL);
+    expect(alive()).toEqual(["room/held"]);
+    await socket.ask({ type: "unsubscribe", channel: "room/held" });
+    await sweepIn(TTL - 1000);
+    expect(alive()).toEqual(["room/held"]);
+    socket.close();
+  });
+
+  test("is let go of though its own source goes on publishing, and the source ends", async () => {
+    const ended = Promise.withResolvers<void>();
+    const source = definePlugin({
+      name: "ticker",
+      setup: ({ signal }) => ({
+        async *source() {
+          while (!signal.aborted) {
+            yield { data: "tick" };
+            await Bun.sleep(1);
+          }
+        },
+        close: () => ended.resolve(),
+      }),
+    });
+    await start({ channels: { "room/{name}": { history, plugins: [source] } } });
+    await fetch(`${server.urls.public}/channels/room/a?after=earliest`);
+    const { channel } = server.channels.peek("room/a")!;
+    const before = channel.published;
+    while (channel.published === before) await Bun.sleep(1);
+    await sweepIn(TTL + 1000);
+    expect(alive()).toEqual([]);
+    await ended.promise;
+  });
+
+  test("that comes back waits for its plugins of before to have ended", async () => {
+    const events: string[] = [];
+    const gate = Promise.withResolvers<void>();
+    const plugin = definePlugin({
+      name: "slow-to-close",
+      setup() {
+        events.push("setup");
+        return {
+          async close() {
+            await gate.promise;
+            events.push("closed");
+          },
+        };
+      },
+    });
+    await start({ channels: { "room/{name}": { history, plugins: [plugin] } } });
+    await post("/channels/room/a");
+    const sweeping = sweepIn(TTL + 1000);
+    const back = post("/channels/room/a");
+    // Its request has arrived when one that was sent later is answered.
+    await fetch(`${server.urls.public}/nothing`);
+    gate.resolve();
+    expect((await back).status).toBe(201);
+    await sweeping;
+    expect(events).toEqual(["setup", "closed", "setup"]);
+  });
+});
+
+describe("limits.channels", () => {
+  test("refuses a further channel with 503, and takes it when one was let go of", async () => {
+    await start({ channels: { "room/{name}": { history }, fixed: {} }, limits: { channels: 2 } });
+    for (const name of ["a", "b"]) expect((await post(`/channels/room/${name}`)).status).toBe(201);
+    const refused = await post("/channels/room/c");
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "10"]);
+    expect(await refused.json()).toMatchObject({
+      type: "urn:tidewire:problem:too-many-channels",
+      detail: "this server has 2 channels alive, its limit; try again later",
+    });
+    // Those that are there go on.
+    for (const path of ["/channels/room/a", "/channels/fixed"]) {
+      expect((await post(path)).status).toBe(201);
+    }
+    await sweepIn(TTL + 1000);
+    expect((await post("/channels/room/c")).status).toBe(201);
+  });
+
+  test("does not count a channel whose plugin fails to start", async () => {
+    const failing = definePlugin({
+      name: "failing",
+      setup({ channel }) {
+        if (channel.params["name"] === "bad") throw new Error("secret: no such host db1");
+        return {};
+      },
+    });
+    await start({ channels: { "room/{name}": { plugins: [failing] } }, limits: { channels: 1 } });
+    for (let i = 0; i < 3; i++) {
+      const response = await post("/channels/room/bad");
+      expect([response.status, response.headers.get("retry-after")]).toEqual([503, "10"]);
+      expect(await response.json()).toMatchObject({
+        type: "urn:tidewire:problem:channel-failed",
+        detail:
+          'channel "room/bad" could not be opened: one of its plugins failed to start; the server\'s log says why',
+      });
+    }
+    expect((await post("/channels/room/good")).status).toBe(201);
+  });
+
+  test("opens a channel once, however many ask for it at once", async () => {
+    let setups = 0;
+    const counting = definePlugin({
+      name: "counting",
+      async setup() {
+        setups++;
+        await Bun.sleep(1);
+        return {};
+      },
+    });
+    await start({ channels: { "room/{name}": { plugins: [counting] } }, limits: { channels: 1 } });
+    const answers = await Promise.all(Array.from({ length: 20 }, () => post("/channels/room/a")));
+    expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(201));
+    expect(setups).toBe(1);
+  });
+});
+
+describe("limits.connections", () => {
+  const LIMIT = 3;
+  async function expectFull(): Promise<void> {
+    for (const headers of [{ accept: "text/event-stream" }, {}]) {
+      const response = await fetch(`${server.urls.public}/channels/fixed`, {
+        headers: headers as Record<string, string>,
+      });
+      expect([response.status, response.headers.get("retry-after")]).toEqual([503, "5"]);
+      expect(await response.json()).toMatchObject({
+        type: "urn:tidewire:problem:too-many-connections",
+        detail: "this server holds 3 connections, its limit; try again later",
+      });
+    }
+    expect(TestSocket.open(`${server.urls.public}/channels/fixed`)).rejects.toThrow();
+    expect(TestSocket.open(`${server.urls.public}/channels`, "tidewire.v1")).rejects.toThrow();
+    // Publishing holds no connection.
+    expect((await post("/channels/fixed")).status).toBe(201);
+  }
+
+  async function until(test: () => boolean): Promise<void> {
+    for (const end = Date.now() + 5000; !test();) {
+      if (Date.now() > end) throw new Error(`it did not come to hold: ${test}`);
+      await Bun.sleep(1);
+    }
+  }
+
+  test("refuses one more with 503, and takes it when one is gone", async () => {
+    await start({ channels: { fixed: {} }, limits: { connections: LIMIT } });
+    const stop = new AbortController();
+    const sse = { headers: { accept: "text/event-stream" }, signal: stop.signal };
+    await fetch(`${server.urls.public}/channels/fixed`, sse);
+    const poll = fetch(`${server.urls.public}/channels/fixed`).then((response) => response.text());
+    const socket = await TestSocket.open(`${server.urls.public}/channels/fixed`, "tidewire.v1");
+    await socket.json();
+    await until(() => server.connections === LIMIT);
+    await expectFull();
+    await poll;
+    stop.abort();
+    socket.close();
+    await until(() => server.connections === 0);
+    await (await TestSocket.open(`${server.urls.public}/channels/fixed`)).close();
+  });
+
+  test("counts a socket once, with many subscriptions as with none", async () => {
+    await start({ channels: { "room/{name}": {}, fixed: {} }, limits: { connections: LIMIT } });
+    const url = `${server.urls.public}/channels`;
+    const sockets: TestSocket[] = [];
+    for (let i = 0; i < LIMIT; i++) sockets.push(await TestSocket.open(url, "tidewire.v1"));
+    await expectFull();
+    for (let i = 0; i < 10; i++) {
+      await sockets[0]!.ask({ type: "subscribe", channel: `room/${i}` });
+    }
+    expect(server.connections).toBe(LIMIT);
+    for (const socket of sockets) socket.close();
+    await until(() => server.connections === 0);
+  });
+});
