@@ -34,5 +34,7 @@ export function messageHeaders(
     "content-type": contentType(message),
     etag: `"${message.id}"`,
     "cache-control": cacheControl,
+    // Clients publish what is served here from the page's own origin: text must never pass for HTML.
+    "x-content-type-options": "nosniff",
   };
 }
