@@ -45,14 +45,6 @@ describe("Channel.publish()", () => {
     const committed = (await Promise.all(calls)).flat();
     expect(committed.map(({ offset, data }) => `${offset}${data}`)).toEqual(["1a", "2b", "3c"]);
   });
-
-  test("notes when it was last active", async () => {
-    const { channel } = openWorld();
-    const opened = channel.lastActive;
-    while (Date.now() === opened) await endTurn();
-    channel.publish([{ data: 1 }]);
-    expect(channel.lastActive).toBeGreaterThan(opened);
-  });
 });
 
 describe("Channel.inject()", () => {

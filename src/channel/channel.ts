@@ -24,8 +24,6 @@ export class Channel {
   readonly fanOut: FanOut;
   /** Messages committed in this life. */
   published = 0;
-  /** Milliseconds since the epoch of the last commit or of the start. */
-  lastActive: number = Date.now();
   readonly #pipeline: Pipeline;
   /** Commits under way, of a log that takes its time. */
   readonly #appends = new Set<Promise<unknown>>();
@@ -37,7 +35,6 @@ export class Channel {
     this.#pipeline = new Pipeline({ ...options, channel: name });
     this.log = openLog((batch) => {
       this.published += batch.length;
-      this.lastActive = Date.now();
       this.fanOut.push(batch);
       onCommit?.(batch);
     });
