@@ -21,6 +21,8 @@ export async function run(file: string): Promise<number> {
   // A plugin's stray promise must not take the server down with it (DESIGN §4.4).
   process.on("unhandledRejection", (error) => log.error("unhandled rejection", { error }));
   process.on("uncaughtException", (error) => log.error("uncaught exception", { error }));
+  // From here on: a signal that comes while the server starts must not end it half-way.
+  const told = untilTold();
   let server: RunningServer;
   try {
     server = await startServer({ config, plugins: await loadPlugins(config), log });
@@ -29,7 +31,9 @@ export async function run(file: string): Promise<number> {
     return EXIT.failed;
   }
   log.info("listening", { ...server.urls, version: VERSION, config: config.file });
-  await untilStopped(server, log);
+  const signal = await told;
+  log.info("stopping", { signal, connections: server.connections });
+  await server.stop();
   log.info("stopped");
   return EXIT.fine;
 }
@@ -43,17 +47,16 @@ function openLog({ log: { level, format } }: Config): Log {
   });
 }
 
-/** Resolves when a first SIGTERM or SIGINT has stopped the server; a second one does not wait. */
-function untilStopped(server: RunningServer, log: Log): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let isStopping = false;
-    const stop = (signal: NodeJS.Signals) => {
-      if (isStopping) process.exit(EXIT.failed);
-      isStopping = true;
-      log.info("stopping", { signal, connections: server.connections });
-      server.stop().then(resolve, reject);
+/** Resolves to the first SIGTERM or SIGINT; a second one ends the process at once. */
+function untilTold(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let isTold = false;
+    const tell = (signal: NodeJS.Signals) => {
+      if (isTold) process.exit(EXIT.failed);
+      isTold = true;
+      resolve(signal);
     };
-    process.on("SIGTERM", stop);
-    process.on("SIGINT", stop);
+    process.on("SIGTERM", tell);
+    process.on("SIGINT", tell);
   });
 }

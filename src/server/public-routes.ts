@@ -54,13 +54,20 @@ export class PublicRoutes {
   }
 
   /** Answers a request; a WebSocket gives nothing. Never throws. */
-  async handle(request: Request, arrival: Arrival): Promise<Response | undefined> {
-    let response: Response | undefined;
+  handle(request: Request, arrival: Arrival): MaybePromise<Response | undefined> {
+    const fail = (error: unknown) =>
+      this.#withCors(request, problem(toRequestError(error, this.#options.log)));
     try {
-      response = await this.#route(request, arrival);
+      const response = this.#route(request, arrival);
+      return response instanceof Promise
+        ? response.then((late) => this.#withCors(request, late), fail)
+        : this.#withCors(request, response);
     } catch (error) {
-      response = problem(toRequestError(error, this.#options.log));
+      return fail(error);
     }
+  }
+
+  #withCors(request: Request, response: Response | undefined): Response | undefined {
     const cors = response && this.#cors.headers(request);
     if (cors) for (const [name, value] of Object.entries(cors)) response!.headers.set(name, value);
     return response;
@@ -77,52 +84,52 @@ export class PublicRoutes {
       const peer = createPeer(request, target.query, arrival.address);
       return this.#channel(match, request, target, arrival, peer);
     }
-    return this.#messages(request, target) ?? this.#static(request, pathname, arrival);
+    return this.#messages(request, target) ?? this.#static(request, target, arrival);
   }
 
-  async #channel(
+  #channel(
     match: NonNullable<ReturnType<Channels["match"]>>,
     request: Request,
     target: Target,
     arrival: Arrival,
     peer: Peer,
-  ): Promise<Response | undefined> {
-    if (request.method === "POST")
-      return this.#publish(await this.#open(match), request, target, peer);
+  ): MaybePromise<Response | undefined> {
+    if (request.method === "POST") return this.#publish(match, request, target, peer);
     if (request.method !== "GET") {
-      const file =
-        request.method === "HEAD" ? await this.#file(request, target.pathname, arrival) : null;
-      if (file) return file;
-      throw methodNotAllowed(request.method, CHANNEL_METHODS);
+      const refusal = methodNotAllowed(request.method, CHANNEL_METHODS);
+      return this.#fileOr(refusal, request, target, arrival);
     }
     const asked = target.query.get("transport");
     const transport = this.#choose(request, asked, arrival.listener);
     const { transports, name } = match.value.config;
     if (!transports.some((exposed) => exposed === transport.name)) {
-      // A page may stand at the same URL as a channel that it opens a WebSocket to.
-      const file = asked === null ? await this.#file(request, target.pathname, arrival) : null;
-      if (file) return file;
-      throw new RequestError(
+      const refusal = new RequestError(
         406,
         "transport-not-exposed",
         `channel "${name}" does not expose ${transport.name}; it exposes ${transports.join(", ")}`,
         { extra: { transports } },
       );
+      if (asked !== null) throw refusal;
+      // A page may stand at the same URL as a channel that it opens a WebSocket to.
+      return this.#fileOr(refusal, request, target, arrival);
     }
     const start = parseStart(request, target.query, transport.name === "long-poll");
     this.#admit();
-    const live = await this.#open(match);
-    const client = this.#client(live, peer, transport.name);
-    return transport.serve({
-      request,
-      query: target.query,
-      channel: live.channel,
-      path: target.pathname,
-      start,
-      listener: arrival.listener,
-      subscriber: client,
-      submit: (draft) => client.submit(draft),
-    });
+    const serve = (live: LiveChannel) => {
+      const client = this.#client(live, peer, transport.name);
+      return transport.serve({
+        request,
+        query: target.query,
+        channel: live.channel,
+        path: target.pathname,
+        start,
+        listener: arrival.listener,
+        subscriber: client,
+        submit: (draft) => client.submit(draft),
+      });
+    };
+    const live = this.#options.channels.open(match);
+    return live instanceof Promise ? live.then(serve) : serve(live);
   }
 
   /** One socket for many channels. */
@@ -153,7 +160,7 @@ export class PublicRoutes {
             `channel "${declared}" does not expose websocket; it exposes ${transports.join(", ")}`,
           );
         }
-        const client = this.#client(await this.#open(match), peer, "websocket");
+        const client = this.#client(await this.#options.channels.open(match), peer, "websocket");
         client.answerBy(ways);
         return client;
       },
@@ -177,11 +184,12 @@ export class PublicRoutes {
   }
 
   async #publish(
-    live: LiveChannel,
+    match: NonNullable<ReturnType<Channels["match"]>>,
     request: Request,
     target: Target,
     peer: Peer,
   ): Promise<Response> {
+    const live = await this.#options.channels.open(match);
     const { receive } = live.plugins;
     // Refused before its body is read.
     if (receive === null) live.mayPublish();
@@ -222,24 +230,31 @@ export class PublicRoutes {
     query: URLSearchParams,
   ): Promise<Response> {
     const start = parseStart(request, query, false);
-    const { channel } = await this.#open(match);
+    const { channel } = await this.#options.channels.open(match);
     return id === undefined ? servePage(channel, start, query) : serveMessage(channel, id);
   }
 
-  async #static(request: Request, pathname: string, arrival: Arrival): Promise<Response> {
-    const file = await this.#file(request, pathname, arrival);
-    if (file) return file;
-    throw new RequestError(
+  #static(request: Request, target: Target, arrival: Arrival): Promise<Response> {
+    const refusal = new RequestError(
       404,
       "not-found",
-      `nothing is served at ${pathname.slice(0, 200)}; a channel is at the path that the config gives it, or at /channels/<name>`,
+      `nothing is served at ${target.pathname.slice(0, 200)}; a channel is at the path that the config gives it, or at /channels/<name>`,
     );
+    return this.#fileOr(refusal, request, target, arrival);
   }
 
-  async #file(request: Request, pathname: string, arrival: Arrival): Promise<Response | null> {
-    if (request.method !== "GET" && request.method !== "HEAD") return null;
-    const push = arrival.listener.push(request);
-    return (await this.#options.serveStatic?.(request, pathname, push)) ?? null;
+  /** A static file, where there is one at the request's path. */
+  async #fileOr(
+    refusal: RequestError,
+    request: Request,
+    { pathname }: Target,
+    { listener }: Arrival,
+  ): Promise<Response> {
+    const { serveStatic } = this.#options;
+    if (serveStatic === null || !["GET", "HEAD"].includes(request.method)) throw refusal;
+    const file = await serveStatic(request, pathname, listener.push(request));
+    if (file) return file;
+    throw refusal;
   }
 
   #choose(request: Request, asked: string | null, listener: Listener): Transport {
@@ -252,10 +267,6 @@ export class PublicRoutes {
       "unknown-transport",
       `transport is ${JSON.stringify(asked.slice(0, 80))}; it must be one of ${transports.map(({ name }) => name).join(", ")}`,
     );
-  }
-
-  async #open(match: NonNullable<ReturnType<Channels["match"]>>): Promise<LiveChannel> {
-    return this.#options.channels.open(match);
   }
 
   #client(live: LiveChannel, peer: Peer, transport: string): ChannelClient {

@@ -5,6 +5,7 @@
  */
 import { Cursor, type Gap, type Step } from "../channel/cursor.ts";
 import type { FanOutGroup } from "../channel/fan-out.ts";
+import type { MaybePromise } from "../channel/log.ts";
 import type { Message } from "../channel/message.ts";
 import { encodePage, ENVELOPE_TYPE } from "./envelope.ts";
 import { RequestError } from "./errors.ts";
@@ -36,13 +37,18 @@ export class LongPollTransport implements Transport {
     return true;
   }
 
-  async serve(exchange: Exchange): Promise<Response> {
-    const poll = new Poll(exchange, this.#options.bufferBytes);
-    // Asked again when a batch went out while the answer was on its way back: it is history by now.
-    do {
-      const answer = await poll.answerNow();
-      if (answer) return answer;
-    } while (!poll.isLevel);
+  serve(exchange: Exchange): MaybePromise<Response> {
+    return this.#answer(new Poll(exchange, this.#options.bufferBytes), exchange);
+  }
+
+  /** Answers or holds a poll; no promise is made but the one that is held, unless a log takes its time. */
+  #answer(poll: Poll, exchange: Exchange): MaybePromise<Response> {
+    const answer = poll.answerNow();
+    if (answer instanceof Promise) {
+      // Asked again when it is null: a batch that went out meanwhile is history by now.
+      return answer.then((late) => late ?? this.#answer(poll, exchange));
+    }
+    if (answer) return answer;
     if (exchange.request.signal.aborted) return poll.answerEmpty();
     this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
     exchange.listener.hold(exchange.request, poll.waitSeconds + 10);
@@ -74,9 +80,19 @@ class PollGroup implements FanOutGroup {
   deliver(batch: readonly Message[]): void {
     const polls = [...this.members];
     this.members.clear();
-    for (const poll of polls) poll.settle(poll.answerBatch(batch));
+    const made: Made = new Map();
+    for (const poll of polls) poll.settle(poll.answerBatch(batch, made));
   }
 }
+
+/** A response's parts, which any number of responses may be made of. */
+interface Answer {
+  readonly body: string | Uint8Array<ArrayBuffer>;
+  readonly headers: Headers;
+}
+
+/** Answers to one batch: polls that go on at the same URL share one. */
+type Made = Map<string, Answer>;
 
 class Poll {
   /** Where `performance.now()` stands when this poll has waited long enough. */
@@ -106,22 +122,23 @@ class Poll {
     this.#cursor = new Cursor(channel, start);
   }
 
-  get isLevel(): boolean {
-    return this.#cursor.isLevel;
-  }
-
   /** The answer, when something waits already, or when the client does not want to wait. */
-  async answerNow(): Promise<Response | null> {
+  answerNow(): MaybePromise<Response | null> {
     while (!this.#cursor.isLevel) {
-      const read = this.#cursor.read({ count: this.#limit, bytes: this.#pageBytes });
-      const step: Step = read instanceof Promise ? await read : read;
-      // Two gaps in one poll are one: from where the first began to where the last ends.
-      if (step.gap) this.#gap = { after: this.#gap?.after ?? step.gap.after, id: step.gap.id };
-      if (step.messages.length > 0) return this.answerBatch(step.messages);
+      const step = this.#cursor.read({ count: this.#limit, bytes: this.#pageBytes });
+      if (step instanceof Promise) return step.then((late) => this.#take(late));
+      const answer = this.#take(step);
+      if (answer) return answer;
     }
     // An envelope can tell of a gap by itself; raw framing tells of it with the next message.
     if (this.#isEnvelope && this.#gap) return this.answerBatch([]);
     return this.waitSeconds === 0 ? this.answerEmpty() : null;
+  }
+
+  #take({ gap, messages }: Step): Response | null {
+    // Two gaps in one poll are one: from where the first began to where the last ends.
+    if (gap) this.#gap = { after: this.#gap?.after ?? gap.after, id: gap.id };
+    return messages.length > 0 ? this.answerBatch(messages) : null;
   }
 
   /** Joins the polls that the next batch answers. MUST be called while the poll is level. */
@@ -150,8 +167,17 @@ class Poll {
     resolve(response);
   }
 
-  answerBatch(batch: readonly Message[]): Response {
-    return this.#isEnvelope ? this.#envelope(batch) : this.#raw(batch[0]!);
+  /** @param made Answers to the same batch that were made for others: encoded once for all of them. */
+  answerBatch(batch: readonly Message[], made?: Made): Response {
+    const key = `${this.#limit} ${this.#nextUrl}`;
+    // A gap is this client's own.
+    const shared = this.#gap === null ? made : undefined;
+    let answer = shared?.get(key);
+    if (!answer) {
+      answer = this.#isEnvelope ? this.#envelope(batch) : this.#raw(batch[0]!);
+      shared?.set(key, answer);
+    }
+    return new Response(answer.body, answer);
   }
 
   /** 204: nothing came. @param retryMs When the server stops: how long to stay away at most. */
@@ -161,21 +187,27 @@ class Poll {
     return new Response(null, { status: 204, headers });
   }
 
-  #raw(message: Message): Response {
-    return new Response(message.bytes as Uint8Array<ArrayBuffer>, {
-      headers: {
+  #raw(message: Message): Answer {
+    return {
+      body: message.bytes as Uint8Array<ArrayBuffer>,
+      headers: new Headers({
         ...messageHeaders(message, SHARED["cache-control"]),
         ...this.#headers(message.id),
-      },
-    });
+      }),
+    };
   }
 
-  #envelope(batch: readonly Message[]): Response {
+  #envelope(batch: readonly Message[]): Answer {
     const taken = batch.slice(0, this.#limit);
     const next = taken[taken.length - 1]?.id ?? this.#cursor.position;
-    return new Response(encodePage(taken, next, this.#gap !== null), {
-      headers: { "content-type": ENVELOPE_TYPE, etag: `"${next}"`, ...this.#headers(next) },
-    });
+    return {
+      body: encodePage(taken, next, this.#gap !== null),
+      headers: new Headers({
+        "content-type": ENVELOPE_TYPE,
+        etag: `"${next}"`,
+        ...this.#headers(next),
+      }),
+    };
   }
 
   #headers(position: string): Record<string, string> {
