@@ -282,3 +282,15 @@ test("the control listener takes publishes on a unix socket, also after a kill",
     expect(await poll.json()).toEqual({ life });
   }
 });
+
+test("a plugin that ends the process while it is loaded does not make a check look fine", async () => {
+  using folder = new Folder({
+    "leaves.ts": "process.exit(0);",
+    "tidewire.yaml": "channels: { a: { plugins: [{ use: ./leaves.ts }] } }\n",
+  });
+  const { code, stderr } = await tidewire(folder, ["check"]);
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: "tidewire: a plugin ended the process (process.exit)\n",
+  });
+});
