@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import clock from "./clock.ts";
-import { start, until, type Running } from "./testing.ts";
+import { complaint, start, until, type Running } from "./testing.ts";
 
 let running: Running | null = null;
 
@@ -94,5 +94,23 @@ describe("clock", () => {
     [{ format: "sundial" }, "/format"],
   ])("refuses %j", async (options, message) => {
     expect(start(clock, options)).rejects.toThrow(message);
+  });
+
+  test.each([
+    [{ every: "0s" }, "every", 'every is "0s"; it must be at least 10ms'],
+    [{ time_zone: "Mars/Olympus" }, "time_zone", 'write an IANA name such as "Europe/Berlin"'],
+    [{ format: "iso", time_zone: "Mars/Olympus" }, "time_zone", 'time_zone is "Mars/Olympus"'],
+    [{ locale: "no such" }, "locale", 'locale is "no such"'],
+  ])("check() refuses %j without a start, at the option", (options, option, message) => {
+    expect(complaint(clock, options)).toEqual({
+      option,
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test("check() has nothing against options that setup takes", () => {
+    expect(
+      complaint(clock, { every: "10ms", format: "locale", locale: "de", time_zone: "Asia/Tokyo" }),
+    ).toBeNull();
   });
 });

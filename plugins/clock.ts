@@ -1,6 +1,6 @@
 /** Publishes the time at whole intervals: with `every: 1s` each second on the second. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { definePlugin, duration, parseDuration, t } from "tidewire";
+import { definePlugin, duration, OptionError, parseDuration, t } from "tidewire";
 
 const MIN_MS = 10;
 /** The longest single wait, so that a clock that was set or a machine that slept is noticed. */
@@ -31,12 +31,9 @@ export default definePlugin({
       examples: ["en-GB", "de"],
     }),
   }),
+  check: read,
   setup({ options, signal }) {
-    const everyMs = parseDuration(options.every);
-    if (everyMs < MIN_MS) {
-      throw new RangeError(`every is "${options.every}"; it must be at least ${MIN_MS}ms`);
-    }
-    const format = createFormat(options);
+    const { everyMs, format } = read(options);
     return {
       async *source() {
         let last = Math.floor(Date.now() / everyMs);
@@ -55,14 +52,49 @@ export default definePlugin({
   },
 });
 
-interface FormatOptions {
+interface ClockOptions {
+  readonly every: string;
   readonly format: "time" | "iso" | "unix" | "locale";
   readonly time_zone?: string;
   readonly locale: string;
 }
 
-/** @throws {RangeError} When the time zone or the locale is not known. */
-function createFormat(options: FormatOptions): (timeMs: number) => string | number {
+interface Reading {
+  readonly everyMs: number;
+  readonly format: (timeMs: number) => string | number;
+}
+
+/** @throws {OptionError} When `every` is too short, or the time zone or the locale is not known. */
+function read(options: ClockOptions): Reading {
+  const everyMs = parseDuration(options.every);
+  if (everyMs < MIN_MS) {
+    const message = `every is "${options.every}"; it must be at least ${MIN_MS}ms`;
+    throw new OptionError("every", message);
+  }
+  checkNames(options);
+  return { everyMs, format: createFormat(options) };
+}
+
+function checkNames({ locale, time_zone: timeZone }: ClockOptions): void {
+  if (!isFormat(locale)) {
+    const message = `locale is "${locale}", which is no BCP 47 tag; write one such as "en-GB"`;
+    throw new OptionError("locale", message);
+  }
+  if (timeZone !== undefined && !isFormat("en", { timeZone })) {
+    const message = `time_zone is "${timeZone}", which is not known; write an IANA name such as "Europe/Berlin"`;
+    throw new OptionError("time_zone", message);
+  }
+}
+
+function isFormat(locale: string, style?: Intl.DateTimeFormatOptions): boolean {
+  try {
+    return Boolean(new Intl.DateTimeFormat(locale, style));
+  } catch {
+    return false;
+  }
+}
+
+function createFormat(options: ClockOptions): (timeMs: number) => string | number {
   const { format, locale, time_zone: timeZone } = options;
   if (format === "iso") return (timeMs) => new Date(timeMs).toISOString();
   if (format === "unix") return (timeMs) => timeMs / 1000;
@@ -71,19 +103,6 @@ function createFormat(options: FormatOptions): (timeMs: number) => string | numb
       ? { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }
       : { dateStyle: "medium", timeStyle: "medium" };
   if (timeZone !== undefined) style.timeZone = timeZone;
-  const formatter = createFormatter(format === "time" ? "en-GB" : locale, style);
+  const formatter = new Intl.DateTimeFormat(format === "time" ? "en-GB" : locale, style);
   return (timeMs) => formatter.format(timeMs);
-}
-
-function createFormatter(locale: string, style: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
-  try {
-    return new Intl.DateTimeFormat(locale, style);
-  } catch {
-    throw new RangeError(
-      style.timeZone === undefined
-        ? `locale is "${locale}", which is no BCP 47 tag; write one such as "en-GB"`
-        : `time_zone is "${style.timeZone}" and locale "${locale}"; one of them is not known: ` +
-            `write an IANA name such as "Europe/Berlin" and a BCP 47 tag such as "en-GB"`,
-    );
-  }
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Draft } from "tidewire";
 import dedupe from "./dedupe.ts";
-import { start } from "./testing.ts";
+import { complaint, start } from "./testing.ts";
 
 /** Which of the drafts go on. */
 async function pass(options: Record<string, unknown>, drafts: Draft[]): Promise<boolean[]> {
@@ -110,5 +110,19 @@ describe("dedupe", () => {
     [{ window: "never" }, "/window"],
   ])("refuses %j", async (options, message) => {
     expect(start(dedupe, options)).rejects.toThrow(message);
+  });
+
+  test.each([
+    [{ window: "0s" }, "window", "it must be at least 1ms"],
+    [{ key: "data[" }, "key", 'key: Expected "]"'],
+  ])("check() refuses %j without a start, at the option", (options, option, message) => {
+    expect(complaint(dedupe, options)).toEqual({
+      option,
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test("check() has nothing against options that setup takes", () => {
+    expect(complaint(dedupe, { window: "1ms", key: "data.id" })).toBeNull();
   });
 });

@@ -1,6 +1,6 @@
 /** Drops a message that is the same as one that went on a short time ago. */
 import { createHash } from "node:crypto";
-import { compileExpression, definePlugin, duration, parseDuration, t } from "tidewire";
+import { compileExpression, definePlugin, duration, OptionError, parseDuration, t } from "tidewire";
 
 /** Identities up to this many characters are kept as they are; longer ones as their SHA-256. */
 const MAX_PLAIN = 64;
@@ -30,9 +30,9 @@ export default definePlugin({
       description: "Messages that are remembered. Over it, the oldest is forgotten early.",
     }),
   }),
+  check: read,
   setup({ options, channel }) {
-    const windowMs = parseDuration(options.window);
-    const keyOf = options.key === undefined ? null : compileExpression(options.key, "key");
+    const { windowMs, keyOf } = read(options);
     /** When each identity went on, in that order. */
     const seen = new Map<string, number>();
 
@@ -62,6 +62,15 @@ export default definePlugin({
     };
   },
 });
+
+/** @throws {OptionError} When `window` is nothing, or `key` is not JSONata. */
+function read({ window, key }: { readonly window: string; readonly key?: string }) {
+  const windowMs = parseDuration(window);
+  if (windowMs < 1) {
+    throw new OptionError("window", `window is "${window}"; it must be at least 1ms`);
+  }
+  return { windowMs, keyOf: key === undefined ? null : compileExpression(key, "key") };
+}
 
 function identify(value: unknown): string {
   const text = JSON.stringify(value, sortMembers);

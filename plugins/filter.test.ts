@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import filter from "./filter.ts";
-import { start } from "./testing.ts";
+import { complaint, start } from "./testing.ts";
 import type { Draft } from "tidewire";
 
 async function passes(where: string, draft: Draft): Promise<boolean> {
@@ -60,5 +60,19 @@ describe("filter", () => {
       "must be of the same data type, at character 12",
     );
     expect(await transform({ data: { price: 200 } })).toHaveLength(1);
+  });
+
+  test.each([[{ where: "a +" }, "where", "where: Unexpected end of expression, at character 4"]])(
+    "check() refuses %j without a start, at the option",
+    (options, option, message) => {
+      expect(complaint(filter, options)).toEqual({
+        option,
+        message: expect.stringContaining(message),
+      });
+    },
+  );
+
+  test("check() has nothing against options that setup takes", () => {
+    expect(complaint(filter, { where: "data.price > 100" })).toBeNull();
   });
 });

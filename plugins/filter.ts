@@ -12,6 +12,7 @@ export default definePlugin({
       examples: ["data.price > 100", 'event = "trade" and data.symbol in ["ACME", "INIT"]'],
     }),
   }),
+  check: ({ where }) => void compileExpression(where, "where"),
   setup({ options, channel }) {
     const where = compileExpression(options.where, "where");
     return {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import httpPoll from "./http-poll.ts";
-import { start, until, type Running } from "./testing.ts";
+import { complaint, start, until, type Running } from "./testing.ts";
 
 type Answer = (request: Request, count: number) => Response | Promise<Response>;
 
@@ -220,5 +220,37 @@ describe("http-poll", () => {
     [{ url: "http://x", max_bytes: 0 }, "/max_bytes"],
   ])("refuses %j", async (options, message) => {
     expect(start(httpPoll, options)).rejects.toThrow(message);
+  });
+
+  test.each([
+    [{ url: "http://" }, "url", 'url is "http://"'],
+    [{ url: "http://x", every: "1ms" }, "every", 'every is "1ms"; it must be at least 10ms'],
+    [{ url: "http://x", timeout: "0s" }, "timeout", 'timeout is "0s"; it must be at least 10ms'],
+    [
+      { url: "http://x", headers: { "a b": "c" } },
+      "/headers/a b",
+      '"a b" is not the name of a header',
+    ],
+    [
+      { url: "http://x", headers: { "a/b": "c" } },
+      "/headers/a~1b",
+      '"a/b" is not the name of a header',
+    ],
+    [{ url: "http://x", headers: { a: "b\r\nc: d" } }, "/headers/a", "the header a has a line end"],
+    [{ url: "http://x", headers: { a: "→" } }, "/headers/a", "no header can have"],
+  ])("check() refuses %j without a start, at the option", (options, option, message) => {
+    expect(complaint(httpPoll, options)).toEqual({
+      option,
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test("check() has nothing against options that setup takes", () => {
+    expect(
+      complaint(httpPoll, {
+        url: "https://example.com:8443/a?b",
+        headers: { Authorization: "Bearer é\t1" },
+      }),
+    ).toBeNull();
   });
 });

@@ -1,7 +1,7 @@
 /** Fetches a URL again and again and publishes what it gives when that has changed. */
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { definePlugin, duration, parseDuration, t, type Draft } from "tidewire";
+import { definePlugin, duration, OptionError, parseDuration, t, type Draft } from "tidewire";
 
 const MIN_MS = 10;
 /** The longest wait between two tries while the URL fails, unless `every` is longer. */
@@ -39,12 +39,11 @@ export default definePlugin({
         "Bytes of a body, unpacked. A longer one is not read to its end: it is an error.",
     }),
   }),
+  check,
   setup({ options, log, signal }) {
+    check(options);
     const everyMs = parseDuration(options.every);
     const timeoutMs = parseDuration(options.timeout);
-    if (everyMs < MIN_MS || timeoutMs < MIN_MS) {
-      throw new RangeError(`every and timeout must be at least ${MIN_MS}ms each`);
-    }
     const url = parseUrl(options.url);
     const { event, key, method, headers, body, max_bytes: maxBytes } = options;
     // Queries and credentials may be secret: they stay out of the log.
@@ -113,6 +112,38 @@ export default definePlugin({
     };
   },
 });
+
+interface PollOptions {
+  readonly url: string;
+  readonly every: string;
+  readonly timeout: string;
+  readonly headers: Record<string, string>;
+}
+
+/** @throws {OptionError} When a duration is too short, or the URL or a header is none. */
+function check(options: PollOptions): void {
+  for (const option of ["every", "timeout"] as const) {
+    if (parseDuration(options[option]) >= MIN_MS) continue;
+    const message = `${option} is "${options[option]}"; it must be at least ${MIN_MS}ms`;
+    throw new OptionError(option, message);
+  }
+  parseUrl(options.url);
+  checkHeaders(options.headers);
+}
+
+/** @throws {OptionError} For what HTTP does not let into a header (RFC 9110 §5.1, §5.5); the value stays out of it. */
+function checkHeaders(headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) {
+    const option = `/headers/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+      throw new OptionError(option, `${JSON.stringify(name)} is not the name of a header`);
+    }
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(value.trim())) {
+      const message = `the header ${name} has a line end or another character that no header can have`;
+      throw new OptionError(option, message);
+    }
+  }
+}
 
 class PollError extends Error {
   readonly retryAfterMs: number;
@@ -197,6 +228,7 @@ function parseUrl(text: string): URL {
   try {
     return new URL(text);
   } catch {
-    throw new TypeError(`url is "${text}"; write a URL such as "https://example.com/status"`);
+    const message = `url is "${text}"; write a URL such as "https://example.com/status"`;
+    throw new OptionError("url", message);
   }
 }

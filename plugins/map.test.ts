@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Draft } from "tidewire";
 import map from "./map.ts";
-import { start } from "./testing.ts";
+import { complaint, start } from "./testing.ts";
 
 async function mapped(options: Record<string, unknown>, draft: Draft): Promise<readonly Draft[]> {
   const at = { name: "prices/ACME", params: { symbol: "ACME" } };
@@ -67,5 +67,18 @@ describe("map", () => {
     [{ event: "(" }, "event: "],
   ])("refuses %j", async (options, message) => {
     expect(start(map, options)).rejects.toThrow(message);
+  });
+
+  test.each([
+    [{ to: "$sum(" }, "to", "to: "],
+    [{ to: "data", event: "(" }, "event", "event: "],
+    [{ key: "data[" }, "key", 'key: Expected "]"'],
+    [{}, null, "map has nothing to do"],
+  ])("check() refuses %j without a start, at the option", (options, option, message) => {
+    expect(complaint(map, options)).toEqual({ option, message: expect.stringContaining(message) });
+  });
+
+  test("check() has nothing against options that setup takes", () => {
+    expect(complaint(map, { to: "data", event: "data.type" })).toBeNull();
   });
 });

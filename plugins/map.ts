@@ -28,14 +28,9 @@ export default definePlugin({
       }),
     ),
   }),
+  check: compile,
   setup({ options, channel }) {
-    const { to, event, key } = options;
-    if (to === undefined && event === undefined && key === undefined) {
-      throw new TypeError('map has nothing to do; give it "to", "event" or "key"');
-    }
-    const toData = to === undefined ? null : compileExpression(to, "to");
-    const toEvent = event === undefined ? null : compileExpression(event, "event");
-    const toKey = key === undefined ? null : compileExpression(key, "key");
+    const { toData, toEvent, toKey } = compile(options);
     return {
       async transform(draft) {
         const mapped = { ...draft };
@@ -53,6 +48,24 @@ export default definePlugin({
     };
   },
 });
+
+interface MapOptions {
+  readonly to?: string;
+  readonly event?: string;
+  readonly key?: string;
+}
+
+/** @throws {Error} When an expression is not JSONata, or there is none. */
+function compile({ to, event, key }: MapOptions) {
+  if (to === undefined && event === undefined && key === undefined) {
+    throw new TypeError('map has nothing to do; give it "to", "event" or "key"');
+  }
+  return {
+    toData: to === undefined ? null : compileExpression(to, "to"),
+    toEvent: event === undefined ? null : compileExpression(event, "event"),
+    toKey: key === undefined ? null : compileExpression(key, "key"),
+  };
+}
 
 function toName(option: string, value: unknown): string | undefined {
   if (value === undefined || value === null) return undefined;

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Draft } from "tidewire";
 import randomWalk from "./random-walk.ts";
-import { start, until, type Running } from "./testing.ts";
+import { complaint, start, until, type Running } from "./testing.ts";
 
 interface Quote {
   symbol: string;
@@ -163,5 +163,19 @@ describe("random-walk", () => {
     [{ every: "0ms" }, 'every is "0ms"; it must be at least 1ms'],
   ])("refuses %j", async (options, message) => {
     expect(start(randomWalk, { symbols: ["ACME"], ...options })).rejects.toThrow(message);
+  });
+
+  test.each([
+    [{ symbols: ["A"], every: "0ms" }, "every", 'every is "0ms"; it must be at least 1ms'],
+    [{ symbols: ["A"], start: 0.01 }, "start", "at least twice tick_size"],
+  ])("check() refuses %j without a start, at the option", (options, option, message) => {
+    expect(complaint(randomWalk, options)).toEqual({
+      option,
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test("check() has nothing against options that setup takes", () => {
+    expect(complaint(randomWalk, { symbols: ["A"], every: "1ms" })).toBeNull();
   });
 });

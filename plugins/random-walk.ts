@@ -1,6 +1,6 @@
 /** Publishes made-up prices that move as prices do: a geometric random walk, for demos and load. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { definePlugin, duration, parseDuration, t } from "tidewire";
+import { definePlugin, duration, OptionError, parseDuration, t } from "tidewire";
 
 const MIN_MS = 1;
 /**
@@ -45,15 +45,11 @@ export default definePlugin({
     }),
     event: t.String({ default: "price", description: "Event name of the messages." }),
   }),
+  check,
   setup({ options, signal }) {
-    const { symbols, event, start, tick_size: tickSize } = options;
+    check(options);
+    const { symbols, event } = options;
     const everyMs = parseDuration(options.every);
-    if (everyMs < MIN_MS) {
-      throw new RangeError(`every is "${options.every}"; it must be at least ${MIN_MS}ms`);
-    }
-    if (start < tickSize * LOWEST_TICKS) {
-      throw new RangeError(`start is ${start}; it must be at least twice tick_size, ${tickSize}`);
-    }
     const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
     // A stream of chance for each symbol: another symbol in the list changes no one else's prices.
     const walks = symbols.map((symbol) => ({
@@ -78,6 +74,18 @@ export default definePlugin({
     };
   },
 });
+
+/** @throws {OptionError} When `every` or `start` is too small. */
+function check(options: WalkOptions & { readonly every: string }): void {
+  const { every, start, tick_size: tickSize } = options;
+  if (parseDuration(every) < MIN_MS) {
+    throw new OptionError("every", `every is "${every}"; it must be at least ${MIN_MS}ms`);
+  }
+  if (start < tickSize * LOWEST_TICKS) {
+    const message = `start is ${start}; it must be at least twice tick_size, ${tickSize}`;
+    throw new OptionError("start", message);
+  }
+}
 
 interface Quote {
   price: number;

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import tail from "./tail.ts";
-import { start, until, type Running } from "./testing.ts";
+import { complaint, start, until, type Running } from "./testing.ts";
 
 let directory: string;
 let path: string;
@@ -268,5 +268,17 @@ describe("tail", () => {
     [{ path: "x", encoding: "ebcdic" }, "/encoding"],
   ])("refuses %j", async (options, message) => {
     expect(start(tail, options)).rejects.toThrow(message);
+  });
+
+  test.each([
+    [{ path: "x", poll: "0s" }, "poll", "it must be at least 10ms"],
+    [{ path: "logs/" }, "path", "a folder; name a file"],
+    [{ path: "a\0b" }, "path", "NUL"],
+  ])("check() refuses %j without a start, at the option", (options, option, message) => {
+    expect(complaint(tail, options)).toEqual({ option, message: expect.stringContaining(message) });
+  });
+
+  test("check() has nothing against options that setup takes", () => {
+    expect(complaint(tail, { path: "logs/app.log", poll: "10ms" })).toBeNull();
   });
 });

@@ -5,11 +5,13 @@
 import { watch, type FSWatcher } from "node:fs";
 import { open, stat, type FileHandle } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
-import { definePlugin, duration, parseDuration, t, type Draft, type Logger } from "tidewire";
+import { definePlugin, duration, OptionError, parseDuration, t } from "tidewire";
+import type { Draft, Logger } from "tidewire";
 
 const CHUNK_BYTES = 64 * 1024;
 /** Bytes before the place that was read to, by which a file that was written anew is told. */
 const MARK_BYTES = 64;
+const MIN_POLL_MS = 10;
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 
@@ -48,10 +50,11 @@ export default definePlugin({
         "How often to look at the file where the system tells of no change: network drives, links.",
     }),
   }),
+  check,
   setup({ options, directory, log, signal }) {
+    check(options);
     const path = resolve(directory, options.path);
     const pollMs = parseDuration(options.poll);
-    if (pollMs < 10) throw new RangeError(`poll is "${options.poll}"; it must be at least 10ms`);
     const decoder = new TextDecoder(options.encoding);
     const once = createOnce();
 
@@ -95,6 +98,16 @@ export default definePlugin({
     };
   },
 });
+
+/** @throws {OptionError} When `path` can't be a file's, or `poll` is too short. */
+function check({ path, poll }: { readonly path: string; readonly poll: string }): void {
+  if (path.includes("\0")) throw new OptionError("path", "path has a NUL character");
+  if (/[/\\]$/.test(path))
+    throw new OptionError("path", `path is "${path}", a folder; name a file`);
+  if (parseDuration(poll) < MIN_POLL_MS) {
+    throw new OptionError("poll", `poll is "${poll}"; it must be at least ${MIN_POLL_MS}ms`);
+  }
+}
 
 /** True the first time that it is asked of a word. */
 function createOnce(): (word: string) => boolean {

@@ -1,6 +1,7 @@
 /** Runs one plugin as a channel would, for the tests of this folder. */
 import type { Static, TObject } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
+import { OptionError } from "tidewire";
 import type { Client, Draft, Hooks, Plugin } from "tidewire";
 
 export interface LogLine {
@@ -74,6 +75,21 @@ export async function start<Options extends TObject>(
       await hooks.close?.();
     },
   };
+}
+
+/** What the plugin's own check says of options that fit its schema; null when it has nothing against them. */
+export function complaint<Options extends TObject>(
+  plugin: Plugin<Options>,
+  given: Record<string, unknown>,
+): { option: string | null; message: string } | null {
+  const options = check(plugin, given);
+  try {
+    plugin.check!(options);
+    return null;
+  } catch (error) {
+    const { message } = error as Error;
+    return { option: error instanceof OptionError ? error.option : null, message };
+  }
 }
 
 function check<Options extends TObject>(

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Draft } from "tidewire";
-import { start, until, type Running } from "./testing.ts";
+import { complaint, start, until, type Running } from "./testing.ts";
 import throttle from "./throttle.ts";
 
 const running: Running[] = [];
@@ -163,5 +163,19 @@ describe("throttle", () => {
     [{ every: "1s", key: "data." }, "key: "],
   ])("refuses %j", async (options, message) => {
     expect(start(throttle, options)).rejects.toThrow(message);
+  });
+
+  test.each([
+    [{ every: "0s" }, "every", "it must be at least 1ms"],
+    [{ every: "1s", key: "data." }, "key", "key: "],
+  ])("check() refuses %j without a start, at the option", (options, option, message) => {
+    expect(complaint(throttle, options)).toEqual({
+      option,
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test("check() has nothing against options that setup takes", () => {
+    expect(complaint(throttle, { every: "1ms", key: "data.id" })).toBeNull();
   });
 });

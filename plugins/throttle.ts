@@ -1,5 +1,6 @@
 /** Lets one message of each key through in each interval: the first at once, then the newest. */
-import { compileExpression, definePlugin, duration, parseDuration, t, type Draft } from "tidewire";
+import { compileExpression, definePlugin, duration, OptionError, parseDuration, t } from "tidewire";
+import type { Draft } from "tidewire";
 
 export default definePlugin({
   name: "throttle",
@@ -25,10 +26,9 @@ export default definePlugin({
         "what is held of it is sent early.",
     }),
   }),
+  check: read,
   setup({ options, channel, emit, signal }) {
-    const everyMs = parseDuration(options.every);
-    if (everyMs < 1) throw new RangeError(`every is "${options.every}"; it must be at least 1ms`);
-    const keyOf = options.key === undefined ? null : compileExpression(options.key, "key");
+    const { everyMs, keyOf } = read(options);
     const throttle = new Throttle(everyMs, options.max_keys);
     let timer: Timer | null = null;
     let isClosed = false;
@@ -73,6 +73,15 @@ export default definePlugin({
     };
   },
 });
+
+/** @throws {OptionError} When `every` is nothing, or `key` is not JSONata. */
+function read({ every, key }: { readonly every: string; readonly key?: string }) {
+  const everyMs = parseDuration(every);
+  if (everyMs < 1) {
+    throw new OptionError("every", `every is "${every}"; it must be at least 1ms`);
+  }
+  return { everyMs, keyOf: key === undefined ? null : compileExpression(key, "key") };
+}
 
 interface Entry {
   sentMs: number;

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import type { CommittedMessage } from "tidewire";
-import { start, until, type Running } from "./testing.ts";
+import { complaint, start, until, type Running } from "./testing.ts";
 import webhook from "./webhook.ts";
 
 interface Hit {
@@ -119,7 +119,7 @@ describe("webhook", () => {
   test("makes no body larger than max_batch_bytes, unless of one message", async () => {
     const { send, hits } = await open({ max_batch_bytes: 300 });
     send("a".repeat(100), "b".repeat(100), "c".repeat(500), "d");
-    await until(() => hits.length >= 3 && hits.at(-1)!.body.includes("d"));
+    await until(() => hits.flatMap(({ messages }) => messages).length === 4);
     expect(hits.flatMap((hit) => hit.messages.map(({ id }) => id))).toEqual([
       "e-1",
       "e-2",
@@ -300,9 +300,42 @@ describe("webhook", () => {
   test.each([
     [{ url: "mailto:x@example.com" }, "/url"],
     [{ url: "http://x", secret: "whsec_not base64!" }, "what follows is not base64"],
-    [{ url: "http://x", timeout: "0s" }, "timeout must be at least 1ms"],
+    [{ url: "http://x", timeout: "0s" }, 'timeout is "0s"; it must be at least 1ms'],
     [{ url: "http://x", max_batch: 0 }, "/max_batch"],
   ])("refuses %j", async (options, message) => {
     expect(start(webhook, options)).rejects.toThrow(message);
+  });
+
+  test.each([
+    [{ url: "https://[::1" }, "url", 'url is "https://[::1"'],
+    [{ url: "http://x", timeout: "0s" }, "timeout", "at least 1ms"],
+    [{ url: "http://x", secret: "whsec_not base64!" }, "secret", "what follows is not base64"],
+    [
+      { url: "http://x", headers: { "a b": "c" } },
+      "/headers/a b",
+      '"a b" is not the name of a header',
+    ],
+    [
+      { url: "http://x", headers: { "a/b": "c" } },
+      "/headers/a~1b",
+      '"a/b" is not the name of a header',
+    ],
+    [{ url: "http://x", headers: { a: "b\r\nc: d" } }, "/headers/a", "the header a has a line end"],
+    [{ url: "http://x", headers: { a: "→" } }, "/headers/a", "no header can have"],
+  ])("check() refuses %j without a start, at the option", (options, option, message) => {
+    expect(complaint(webhook, options)).toEqual({
+      option,
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test("check() has nothing against options that setup takes", () => {
+    expect(
+      complaint(webhook, {
+        url: "http://x",
+        secret: "whsec_c2VjcmV0",
+        headers: { "X-Token": "t" },
+      }),
+    ).toBeNull();
   });
 });

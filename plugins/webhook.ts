@@ -4,7 +4,7 @@
  */
 import { createHmac, randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { definePlugin, duration, parseDuration, t } from "tidewire";
+import { definePlugin, duration, OptionError, parseDuration, t } from "tidewire";
 import type { CommittedMessage, Logger, Static } from "tidewire";
 
 const FIRST_BACKOFF_MS = 500;
@@ -75,7 +75,9 @@ const options = t.Object({
 export default definePlugin({
   name: "webhook",
   options,
+  check,
   setup({ options, log }) {
+    check(options);
     const sender = new Sender(options, log);
     return {
       sink: (messages) => sender.add(messages),
@@ -83,6 +85,16 @@ export default definePlugin({
     };
   },
 });
+
+/** @throws {OptionError} When the URL, a header, the secret or the timeout can't work. */
+function check({ url, headers, secret, timeout }: Static<typeof options>): void {
+  parseUrl(url);
+  checkHeaders(headers);
+  if (secret !== undefined) parseSecret(secret);
+  if (parseDuration(timeout) < 1) {
+    throw new OptionError("timeout", `timeout is "${timeout}"; it must be at least 1ms`);
+  }
+}
 
 /** How one request went. */
 type Outcome =
@@ -119,7 +131,6 @@ class Sender {
     this.#timeoutMs = parseDuration(given.timeout);
     this.#maxWaitMs = parseDuration(given.max_wait);
     this.#giveUpMs = parseDuration(given.give_up_after);
-    if (this.#timeoutMs < 1) throw new RangeError(`timeout must be at least 1ms`);
   }
 
   add(messages: readonly CommittedMessage[]): void {
@@ -336,11 +347,25 @@ function sign(key: Buffer | null, id: string, body: string): Record<string, stri
   return { ...headers, "webhook-signature": `v1,${signature}` };
 }
 
+/** @throws {OptionError} For what HTTP does not let into a header (RFC 9110 §5.1, §5.5); the value stays out of it. */
+function checkHeaders(headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) {
+    const option = `/headers/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+      throw new OptionError(option, `${JSON.stringify(name)} is not the name of a header`);
+    }
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(value.trim())) {
+      const message = `the header ${name} has a line end or another character that no header can have`;
+      throw new OptionError(option, message);
+    }
+  }
+}
+
 function parseSecret(secret: string): Buffer {
   if (!secret.startsWith("whsec_")) return Buffer.from(secret);
   const text = secret.slice("whsec_".length);
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) {
-    throw new TypeError(`secret starts with "whsec_", but what follows is not base64`);
+    throw new OptionError("secret", "secret starts with whsec_, but what follows is not base64");
   }
   return Buffer.from(text, "base64");
 }
@@ -349,6 +374,9 @@ function parseUrl(text: string): URL {
   try {
     return new URL(text);
   } catch {
-    throw new TypeError(`url is "${text}"; write a URL such as "https://example.com/hook"`);
+    throw new OptionError(
+      "url",
+      `url is "${text}"; write a URL such as "https://example.com/hook"`,
+    );
   }
 }

@@ -62,6 +62,83 @@ export default definePlugin({
     expect(stderr).toContain("\u001b[1;31m");
   });
 
+  test("tells what only the plugins themselves know to be wrong, on a pattern channel too", async () => {
+    const file = folder.write(
+      "options.yaml",
+      `channels:
+  clock: { plugins: [{ use: clock, with: { every: 0s } }] }
+  chat/{room}:
+    plugins:
+      - use: filter
+        with: { where: 'a +' }
+      - use: map
+        with: { to: '$sum(' }
+      - use: map
+      - use: webhook
+        with:
+          url: https://example.com/hook
+          headers: { x-token: "a\\nb" }
+`,
+    );
+    const { code, stdout, stderr } = await run(file);
+    expect({ code, stdout }).toEqual({ code: 78, stdout: "" });
+    expect(stderr.replaceAll(file, "FILE")).toBe(`\
+error[bad-option]: every is "0s"; it must be at least 10ms
+  --> FILE:2:51
+ 2 |   clock: { plugins: [{ use: clock, with: { every: 0s } }] }
+   |                                                   ^^
+
+error[bad-option]: where: Unexpected end of expression, at character 4
+  --> FILE:6:28
+ 6 |         with: { where: 'a +' }
+   |                            ^
+
+error[bad-option]: to: Expected ")" before end of expression, at character 6
+  --> FILE:8:27
+ 8 |         with: { to: '$sum(' }
+   |                           ^
+
+error[bad-option]: map has nothing to do; give it "to", "event" or "key"
+  --> FILE:9:14
+ 9 |       - use: map
+   |              ^^^
+
+error[bad-option]: the header x-token has a line end or another character that no header can have
+  --> FILE:13:31
+13 |           headers: { x-token: "a\\nb" }
+   |                               ^^^^^^
+
+5 errors in FILE
+`);
+  });
+
+  test("asks the check of a plugin's file, with the defaults filled in", async () => {
+    folder.write(
+      "even.ts",
+      `import { definePlugin, OptionError, t } from "tidewire";
+export default definePlugin({
+  name: "even",
+  options: t.Object({ of: t.Integer({ default: 3 }) }),
+  check({ of }) {
+    if (of % 2 === 1) throw new OptionError("of", of + " is odd");
+  },
+  setup: () => ({}),
+});`,
+    );
+    const write = (options: string) =>
+      folder.write(
+        "even.yaml",
+        `channels:\n  "{a}": { plugins: [{ use: ./even.ts${options} }] }\n`,
+      );
+    const given = await run(write(", with: { of: 5 }"));
+    expect(given.stderr).toStartWith("error[bad-option]: 5 is odd\n");
+    expect(given.stderr).toContain(":2:52\n");
+    const byDefault = await run(write(""));
+    expect(byDefault.stderr).toStartWith("error[bad-option]: 3 is odd\n");
+    expect(byDefault.stderr).toContain(":2:29\n");
+    expect((await run(write(", with: { of: 4 }"))).code).toBe(0);
+  });
+
   test("--json tells of a right config on stdout", async () => {
     const { code, stdout, stderr } = await run(EXAMPLE, { json: true });
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });

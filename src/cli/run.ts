@@ -4,7 +4,7 @@ import { formatDiagnostics } from "../config/diagnostic.ts";
 import { loadConfig } from "../config/load.ts";
 import { createLog, type Log } from "../log.ts";
 import { loadPlugins, resolvePlugin } from "../server/plugins.ts";
-import { startServer, type RunningServer } from "../server/server.ts";
+import { ListenError, startServer, type RunningServer } from "../server/server.ts";
 import { VERSION } from "../version.ts";
 import { EXIT } from "./exit.ts";
 
@@ -23,16 +23,29 @@ export async function run(file: string): Promise<number> {
   process.on("uncaughtException", (error) => log.error("uncaught exception", { error }));
   // From here on: a signal that comes while the server starts must not end it half-way.
   const told = untilTold();
+  let isStarted = false;
+  void told.then((signal) => {
+    log.info("stopping", { signal });
+    // A setup that hangs must not hold up the stop for longer than clients would.
+    const giveUp = () => {
+      if (isStarted) return;
+      log.error("the server did not start in time to be stopped");
+      process.exit(EXIT.failed);
+    };
+    setTimeout(giveUp, config.shutdown.drainMs).unref();
+  });
   let server: RunningServer;
   try {
     server = await startServer({ config, plugins: await loadPlugins(config), log });
   } catch (error) {
-    log.error(`the server did not start: ${(error as Error).message}`, { error });
+    // A stack is of use where a plugin failed, not where a port is taken.
+    const fields = error instanceof ListenError ? {} : { error };
+    log.error(`the server did not start: ${(error as Error).message}`, fields);
     return EXIT.failed;
   }
+  isStarted = true;
   log.info("listening", { ...server.urls, version: VERSION, config: config.file });
-  const signal = await told;
-  log.info("stopping", { signal, connections: server.connections });
+  await told;
   await server.stop();
   log.info("stopped");
   return EXIT.fine;

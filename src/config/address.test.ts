@@ -74,6 +74,10 @@ test("clash() sees what can't listen at once", () => {
   expect(clashes("127.0.0.1:80", "127.0.0.2:80")).toBe(false);
   expect(clashes("127.0.0.1:80", "127.0.0.1:81")).toBe(false);
   expect(clashes("127.0.0.1:0", "127.0.0.1:0")).toBe(false);
+  expect(clashes("127.0.0.1:80", "LocalHost:80")).toBe(true);
+  expect(clashes("[0:0::1]:80", "localhost:80")).toBe(true);
+  expect(clashes("[::1]:80", "127.0.0.1:80")).toBe(false);
+  expect(clashes("localhost:80", "127.0.0.1:81")).toBe(false);
   expect(clashes("unix:/a", "unix:/a")).toBe(true);
   expect(clashes("unix:/a", "127.0.0.1:80")).toBe(false);
 });

@@ -69,7 +69,15 @@ export function clash(a: Address, b: Address): boolean {
   if ("unix" in a || "unix" in b) return "unix" in a && "unix" in b && a.unix === b.unix;
   if (a.port !== b.port || a.port === 0) return false;
   const isAll = ({ hostname }: { hostname: string }) => hostname === "0.0.0.0" || hostname === "::";
-  return a.hostname === b.hostname || isAll(a) || isAll(b);
+  const [one, other] = [interfacesOf(a.hostname), interfacesOf(b.hostname)];
+  return one.some((name) => other.includes(name)) || isAll(a) || isAll(b);
+}
+
+/** The addresses behind a host, each in its shortest form; other names stay as they are. */
+function interfacesOf(hostname: string): readonly string[] {
+  if (isIPv6(hostname)) return [new URL(`http://[${hostname}]`).hostname];
+  const name = hostname.toLowerCase();
+  return name === "localhost" ? ["127.0.0.1", "[::1]"] : [name];
 }
 
 function isHost(text: string): boolean {
@@ -81,6 +89,9 @@ function addressHelp(text: string): string {
   const url = /^\w+:\/\/([^/]+)/.exec(text);
   if (url && /:\d+$/.test(url[1]!)) return `did you mean "${url[1]}"?`;
   if (/^\d+$/.test(text)) return `did you mean "127.0.0.1:${text}"?`;
+  const [, ip, port] = /^(.*):(\d{2,5})$/.exec(text) ?? [];
+  // `::1:9090` is an IPv6 address as it stands, but seldom meant as one.
+  if (ip && isIPv6(ip) && Number(port) <= 65_535) return `did you mean "[${ip}]:${port}"?`;
   if (isIPv6(text)) return `did you mean "[${text}]:8080"?`;
   if (isHost(text)) return `did you mean "${text}:8080"?`;
   return `write a host and a port, such as "127.0.0.1:8080"`;

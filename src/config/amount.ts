@@ -9,6 +9,12 @@ export interface Bounds {
   readonly max: string;
 }
 
+const NUMBER = /^\d+(?:\.\d+)?$/;
+const UNITS = [
+  ["GiB", 1024 ** 3],
+  ["MiB", 1024 ** 2],
+  ["KiB", 1024],
+] as const;
 const DURATION_WORDS: Readonly<Record<string, string>> = {
   ms: "ms",
   msec: "ms",
@@ -62,12 +68,21 @@ export function readDuration(text: string, bounds?: Bounds): number {
 
 /** @throws {Refusal} When the text is no size, or outside of the bounds. */
 export function readSize(text: string, bounds?: Bounds): number {
-  return readAmount(text, parseSize, bounds, () => amountHelp(text, SIZE_WORDS));
+  return readAmount(text, parseSize, bounds, () => sizeHelp(text));
 }
 
-/** What was probably meant by `10min` or `10 minutes`, or null. */
+/** What was probably meant by `10min`, `10 minutes` or `10`, or null. */
 export function durationHelp(text: string): string | null {
+  if (NUMBER.test(text)) return `write its unit too, such as "${text}s"`;
   return amountHelp(text, DURATION_WORDS);
+}
+
+/** What was probably meant by `64kb` or by a number of bytes, or null. */
+function sizeHelp(text: string): string | null {
+  if (!/^\d+$/.test(text)) return amountHelp(text, SIZE_WORDS);
+  const bytes = Number(text);
+  const [unit, factor] = UNITS.find(([, one]) => bytes >= one && bytes % one === 0) ?? ["B", 1];
+  return `did you mean "${bytes / factor}${unit}"?`;
 }
 
 function readAmount(

@@ -19,6 +19,7 @@ const ENV = {
   TOKEN: "s3cret-t0ken",
   EMPTY: "",
   WORD: "abc",
+  QUESTION: "a ? s3cret-t0ken",
   EVIL: "clients\nhistory: {}",
 };
 const names = readdirSync(CASES)

@@ -8,8 +8,10 @@ import {
 } from "../channel/directory.ts";
 import { showValue } from "./describe.ts";
 import { partOf } from "./explain-value.ts";
+import { refuseForeignParameter } from "./foreign-parameter.ts";
 import { asText, nodeAt, textAt, type Entry, type Node } from "./node.ts";
 import type { Problems, Span } from "./problems.ts";
+import { Refusal } from "./refusal.ts";
 import { quoteText } from "./visible-text.ts";
 
 /** URL paths that are not a channel's own: see DESIGN §5. */
@@ -77,8 +79,13 @@ function clashOf(
 
 function readName(name: string, key: Span, problems: Problems): Pattern | null {
   try {
-    return parsePattern(name);
+    return parsePattern(refuseForeignParameter(name));
   } catch (error) {
+    if (error instanceof Refusal) {
+      const span = partOf(problems, { span: key, text: name }, error.part!);
+      problems.report("bad-pattern", span, error.message, error.help);
+      return null;
+    }
     if (!(error instanceof PatternError)) throw error;
     const { message, index, length } = error;
     const span = partOf(problems, { span: key, text: name }, { index, length });

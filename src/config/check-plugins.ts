@@ -1,6 +1,7 @@
 /** Finds the plugins that channels use and checks the options that are given to them. */
 import { Kind, type TObject } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
+import { checkOptionValues } from "./check-option-values.ts";
 import { checkShape } from "./check-shape.ts";
 import type { PluginUse } from "./config.ts";
 import { showValue } from "./describe.ts";
@@ -17,6 +18,11 @@ export interface PluginSpec {
   readonly options: TObject | null;
   /** Absolute path of its file; null when it ships. */
   readonly file: string | null;
+  /**
+   * Throws for options that fit the schema and are wrong all the same. An error that has an `option`
+   * tells by it which one it means, by its `part` maybe which part of the text.
+   */
+  readonly check?: (options: unknown) => void;
 }
 
 /**
@@ -52,7 +58,7 @@ export async function checkPlugins(
     const resolved = await spec;
     if (resolved instanceof Error) reportUnresolved(resolved, use, problems);
     else {
-      const options = checkOptions(entry, use, resolved, problems);
+      const options = await checkOptions(entry, use, resolved, problems);
       uses.set(entry, { use: resolved.file ?? use.value, options });
     }
   }
@@ -100,7 +106,12 @@ function reportUnresolved(
 
 const NO_OPTIONS = { [Kind]: "Object", type: "object", properties: {} } as unknown as TObject;
 
-function checkOptions(entry: Node, use: TextNode, spec: PluginSpec, problems: Problems): unknown {
+async function checkOptions(
+  entry: Node,
+  use: TextNode,
+  spec: PluginSpec,
+  problems: Problems,
+): Promise<unknown> {
   const noun = `plugin ${quoteText(use.value)}`;
   const schema: TObject = { ...strict(spec.options ?? NO_OPTIONS), [Noun]: noun };
   const given = nodeAt(entry, "with");
@@ -111,13 +122,22 @@ function checkOptions(entry: Node, use: TextNode, spec: PluginSpec, problems: Pr
   if (root.kind !== "map") return undefined;
   const before = problems.size;
   const options = checkShape(schema, { problems, root, place, keyNoun: "option", noun });
-  if (problems.size === before && !Value.Check(schema, options)) {
+  if (problems.size > before || hasBroken(root)) return options;
+  if (!Value.Check(schema, options)) {
     // A default of its own does not fit: the plugin's mistake, not the config's.
     const first = Value.Errors(schema, options).First();
     const message = `the options of ${noun} don't fit its own schema: ${first?.path ?? ""} ${first?.message ?? ""}`;
     problems.report("bad-plugin", use.span, message);
+  } else if (spec.check) {
+    await checkOptionValues(spec.check, options, { root, use, problems });
   }
   return options;
+}
+
+/** Whether the mistake of a value in it was told before. */
+function hasBroken(node: Node): boolean {
+  if (node.kind === "map") return [...node.entries.values()].some(({ value }) => hasBroken(value));
+  return node.kind === "list" ? node.items.some(hasBroken) : node.kind === "broken";
 }
 
 function withKey(entry: Node): Span {

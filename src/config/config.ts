@@ -65,7 +65,7 @@ export interface Limits {
   readonly buffer: number;
   /** Bytes of one message's data. */
   readonly message: number;
-  /** Connections that hold a subscription, per listener. */
+  /** Connections that are held, all listeners together. */
   readonly connections: number;
   /** Pattern channels alive at once. */
   readonly channels: number;

@@ -1,5 +1,6 @@
 /** Words for what a schema wants and for what stands in the file. */
 import { Kind, type TSchema } from "@sinclair/typebox";
+import { DURATION_PATTERN } from "../units.ts";
 import { annotationsOf, CHOICE, Noun } from "./kinds.ts";
 import type { Node } from "./node.ts";
 import { alternativesOf } from "./schema-walk.ts";
@@ -18,6 +19,8 @@ export function describeSchema(schema: TSchema): string {
     case "Tuple":
       return "a list";
     case "String":
+      if (schema["pattern"] === DURATION_PATTERN) return `a duration such as "10s"`;
+      return "text";
     case "TemplateLiteral":
       return "text";
     case "Number":

@@ -10,9 +10,9 @@ import { annotationsOf, CHOICE, Code, Noun, Parse, PARSED } from "./kinds.ts";
 import type { Node, ScalarNode } from "./node.ts";
 import type { Problems, Span } from "./problems.ts";
 import { Refusal } from "./refusal.ts";
-import { alternativesOf } from "./schema-walk.ts";
-import { suggest } from "../suggest.ts";
-import { quoteText } from "./visible-text.ts";
+import { alternativesOf, propertiesOf } from "./schema-walk.ts";
+import { closestWord, suggest } from "../suggest.ts";
+import { quoteText, visibleText } from "./visible-text.ts";
 
 export interface Explanation {
   readonly code: string;
@@ -87,6 +87,9 @@ export function wrongType(schema: TSchema, node: Node): Explanation {
 function typeHelp(schema: TSchema, node: Node): string | null {
   if (node.kind !== "scalar" || node.value === null || node.origin) return null;
   const alternatives = alternativesOf(schema);
+  if (alternatives.some(isDuration)) return durationHelp(node.text);
+  const space = alternatives.map((one) => spaceHelp(node.text, propertiesOf(one))).find(Boolean);
+  if (space) return space;
   const literals = alternatives.flatMap((one) => literalsOf(one) ?? []);
   const suggestion = suggest(node.text, literals.map(String));
   if (suggestion) return suggestion;
@@ -98,7 +101,41 @@ function typeHelp(schema: TSchema, node: Node): string | null {
     return `write ${quoteText(node.text)}, in quotes`;
   }
   const list = alternatives.find((one) => one[Kind] === "Array");
-  return list ? `did you mean [${node.isPlain ? node.text : quoteText(node.text)}]?` : null;
+  return list ? listHelp(list["items"] as TSchema, node.text) : null;
+}
+
+/** `did you mean [websocket, sse]?` for `websocket, sse`; what is no item of such a list is not suggested. */
+function listHelp(items: TSchema, text: string): string | null {
+  const literals = literalsOf(items);
+  const words = text.split(literals ? /[\s,]+/ : /\s*,\s*/).filter((word) => word !== "");
+  const meant = words.map((word) =>
+    Value.Check(items, word) ? word : closestWord(word, (literals ?? []).map(String)),
+  );
+  if (meant.length === 0 || meant.includes(null)) {
+    return literals ? `write a list with some of ${literals.map(showLiteral).join(", ")}` : null;
+  }
+  return `did you mean [${meant.map((word) => inFlow(word!)).join(", ")}]?`;
+}
+
+function showLiteral(literal: unknown): string {
+  return typeof literal === "string" ? quoteText(literal) : String(literal);
+}
+
+/** A word as it can stand in a list: in quotes if it would be something else without. */
+function inFlow(word: string): string {
+  const isBare = /^[\w./][\w./:@+-]*$/.test(word) && typeof coreScalar(word) === "string";
+  return isBare ? word : quoteText(word);
+}
+
+/** For `path:/events`, which is one word to YAML. */
+export function spaceHelp(text: string, known: object): string | null {
+  const [, key, value] = /^([\w-]+):(\S.*)$/.exec(text) ?? [];
+  if (key === undefined || !Object.hasOwn(known, key)) return null;
+  return `a space is missing after the colon: "${key}: ${visibleText(value!)}"`;
+}
+
+function isDuration(schema: TSchema): boolean {
+  return schema["pattern"] === DURATION_PATTERN;
 }
 
 function itemHelp(schema: TSchema): string {
@@ -157,7 +194,7 @@ function helpFor(parse: (text: string) => unknown, node: Node): string | null {
     return null;
   } catch (error) {
     const { help } = refusalOf(error);
-    return help?.startsWith("did you mean") ? help : null;
+    return help && /^(?:did you mean|write its unit)/.test(help) ? help : null;
   }
 }
 
@@ -189,7 +226,7 @@ export function partOf(
 }
 
 function explainPattern(schema: TSchema, node: Node, name: string): Explanation {
-  if (schema["pattern"] === DURATION_PATTERN && node.kind === "scalar") {
+  if (isDuration(schema) && node.kind === "scalar") {
     return {
       code: "bad-duration",
       message: `${showValue(node)} is not a duration`,
@@ -199,6 +236,14 @@ function explainPattern(schema: TSchema, node: Node, name: string): Explanation 
     };
   }
   const examples = (schema.examples as readonly unknown[] | undefined) ?? [];
+  const bare = node.kind === "scalar" && !node.origin ? node.text : "";
+  if (
+    /^\^https?\??:\/\//.test(String(schema["pattern"])) &&
+    /^[\w[][^\s:]*(?::\d|\/|\.)/.test(bare)
+  ) {
+    const message = `${showValue(node)} has no https:// or http:// at its start`;
+    return { code: "bad-value", message, help: `did you mean ${quoteText(`https://${bare}`)}?` };
+  }
   const such =
     examples.length > 0 ? `Such as ${examples.map((one) => JSON.stringify(one)).join(", ")}` : null;
   const help =

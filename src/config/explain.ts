@@ -2,12 +2,13 @@
 import { Kind, type TSchema } from "@sinclair/typebox";
 import { ValueErrorType as Type, type ValueError } from "@sinclair/typebox/errors";
 import { describeSchema, literalsOf } from "./describe.ts";
-import { explainValue, wrongType, type Explanation } from "./explain-value.ts";
+import { explainValue, spaceHelp, wrongType, type Explanation } from "./explain-value.ts";
 import { annotationsOf, Noun, PARSED } from "./kinds.ts";
 import { locate, type Node } from "./node.ts";
 import type { Problems, Span } from "./problems.ts";
 import { alternativeFor, alternativesOf, propertiesOf } from "./schema-walk.ts";
 import { suggest } from "../suggest.ts";
+import { PluginSpec } from "./spec.ts";
 import { quoteText } from "./visible-text.ts";
 
 /** What is being checked: keys of the config, or options of a plugin. */
@@ -64,8 +65,10 @@ function explainMissing(
   return { code: "missing-key", message: `the ${keyNoun} "${name}"${of} is missing`, help, span };
 }
 
+/** As it goes on after a colon; JSONata and URL keep their capitals. */
 function lowerFirst(text: string): string {
-  return (text.charAt(0).toLowerCase() + text.slice(1)).replace(/\.$/, "");
+  const isName = /^\w*[A-Z]/.test(text.slice(1));
+  return (isName ? text : text.charAt(0).toLowerCase() + text.slice(1)).replace(/\.$/, "");
 }
 
 function explainUnknownKey(
@@ -81,10 +84,13 @@ function explainUnknownKey(
   const list =
     known.length > 0 ? `its ${keyNoun}s: ${known.join(", ")}` : `it takes no ${keyNoun}s`;
   const whole = annotationsOf(schema)[Noun] ?? noun;
+  // What stands beside `use` is mostly an option: `{ use: clock, every: 1s }`.
+  const isBesideUse = schema === PluginSpec;
+  const options = isBesideUse ? "; the plugin's options go under with" : "";
   return {
     code: "unknown-key",
     message: `${quoteText(name)} is not ${keyNoun === "option" ? "an option" : "a key"} of ${whole}`,
-    help: suggest(name, known) ?? list,
+    help: spaceHelp(name, propertiesOf(schema)) ?? suggest(name, known) ?? list + options,
     span,
   };
 }

@@ -108,6 +108,18 @@ channels:
     ]);
   });
 
+  test.each([
+    ["dollars", "$".repeat(900_000)],
+    ["openings", "${a".repeat(300_000)],
+    ["openings within openings", "${a${b${c}".repeat(90_000)],
+  ])("900 kB of %s take less than some seconds", async (_what, text) => {
+    const before = performance.now();
+    const result = await folder.load(`channels: { a: { path: ${text} } }`);
+    expect(result).toHaveProperty("diagnostics");
+    // With a look from each place to the end it would be minutes.
+    expect(performance.now() - before).toBeLessThan(4000);
+  });
+
   test("what came from outside is in no message", async () => {
     folder.write("secret.txt", "hunter2\n");
     const env = { SECRET: "hunter2" };
@@ -126,7 +138,8 @@ channels:
     plugins:
       - { use: ${value} }
       - { use: random-walk, with: { symbols: ${value}, every: ${value}, seed: ${value} } }
-      - { use: poll, with: { url: ${value} } }`;
+      - { use: poll, with: { url: ${value} } }
+      - { use: pick, with: { where: ${value}, times: 9 } }`;
       const result = await folder.load(text, env);
       if ("config" in result) throw new Error("the config is right");
       expect(result.diagnostics.length).toBeGreaterThan(14);

@@ -44,7 +44,7 @@ export function interpolate(text: string, env: Environment, directory: string): 
       ordinal++;
       continue;
     }
-    const end = text.indexOf("}", at);
+    const end = closingBrace(text, at);
     const body = end === -1 ? text.slice(at) : text.slice(at, end);
     const length = body.length + (end === -1 ? 2 : 3);
     const filled = end === -1 ? unclosed : fill(body, env, directory);
@@ -58,6 +58,21 @@ export function interpolate(text: string, env: Environment, directory: string): 
     ordinal += 1 + [...body.matchAll(OPENING)].length;
   }
   return { text: out + text.slice(at), isWhole, isExternal, mistakes };
+}
+
+const MAX_NESTED = 3;
+
+/** Where the `${` that ends before `at` is closed, those within it skipped; -1 when it is not. */
+function closingBrace(text: string, at: number): number {
+  let depth = 1;
+  for (let i = at; i < text.length; i++) {
+    if (text.charAt(i) === "{" && text.charAt(i - 1) === "$") {
+      // Deeper than anyone writes: to look further from each of many would take the square of the time.
+      if (++depth > MAX_NESTED) break;
+    } else if (text.charAt(i) === "}" && --depth === 0) return i;
+  }
+  // The inner one has the only brace there is: up to it something can be shown.
+  return depth > 1 ? text.indexOf("}", at) : -1;
 }
 
 type Filled =
@@ -77,7 +92,7 @@ function fill(body: string, env: Environment, directory: string): Filled {
     return {
       code: "bad-interpolation",
       message: name
-        ? "a default can't hold another ${…}"
+        ? "a ${…} can't stand within another"
         : `${quoteText(body)} is not the name of a variable`,
       help: "write ${NAME}, ${NAME:-default} or ${file:path}; $${ is a plain ${",
     };

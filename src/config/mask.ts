@@ -6,8 +6,12 @@
  */
 import type { Span } from "./problems.ts";
 
-/** With a quote or a backslash in it, quoting is at work: such a one stays as it is. */
-const INTERPOLATION = /\$+\{[^{}"'\\\r\n]*\}/g;
+/** Without quotes and backslashes: where one is, quoting is at work, and the text stays as it is. */
+const BODY = `[^{}"'\\\\\\r\\n]`;
+// One within another has no meaning; hidden with it, its mistake can be told in our own words.
+const NESTED = `(?:${BODY}|\\$\\{(?:${BODY}|\\$\\{${BODY}*\\})*\\})*`;
+// The lookbehind: from the middle of a run of $ nothing is found that its start does not find.
+const INTERPOLATION = new RegExp(`(?<!\\$)\\$+\\{${NESTED}\\}`, "g");
 const FIRST = "\ufdd0";
 const REST = "\ufdd1";
 const RUN = new RegExp(`${FIRST}${REST}*`, "g");

@@ -3,6 +3,7 @@ import { Type as t, type ObjectOptions, type TObject, type TProperties } from "@
 import { parsePath } from "../channel/directory.ts";
 import { parseAddress, parseTcpAddress } from "./address.ts";
 import { readDuration, readSize, type Bounds } from "./amount.ts";
+import { refuseForeignParameter } from "./foreign-parameter.ts";
 import { choice, MayBeEmpty, Noun, parsed } from "./kinds.ts";
 import { Refusal } from "./refusal.ts";
 import { quoteText } from "./visible-text.ts";
@@ -63,14 +64,15 @@ export function address(options: { readonly description: string }) {
 }
 
 // As `parsePattern` takes them: no control characters, spaces or ? # % \, and braces around whole segments.
+// What other routers write as parameters, :room and *, is refused beside that.
 const SEGMENT =
-  "(\\{[A-Za-z_][A-Za-z0-9_]*\\}|(?!\\.{1,2}(/|$))[^{}\\u0000-\\u0020\\u007f/?#%\\\\]+)";
+  "(\\{[A-Za-z_][A-Za-z0-9_]*\\}|(?!:|\\.{1,2}(/|$))[^*{}\\u0000-\\u0020\\u007f/?#%\\\\]+)";
 /** What a channel's name looks like, as a regular expression for editors. */
 export const NAME_PATTERN = `^${SEGMENT}(/${SEGMENT})*$`;
 
 /** A URL path that a channel is served at, decoded into its pattern. */
 export function path(options: { readonly description: string }) {
-  return parsed(parsePath, {
+  return parsed((text) => parsePath(refuseForeignParameter(text)), {
     ...options,
     noun: `a path such as "/events"`,
     code: "bad-path",
@@ -82,6 +84,7 @@ export function path(options: { readonly description: string }) {
 /** An origin, as a browser's `Origin` header has it (RFC 6454 §6.2). */
 export const Origin = parsed(
   (text) => {
+    if (text === "*") throw new Refusal(`"*" stands alone, not in a list`, `write cors: "*"`);
     const url = URL.parse(text);
     if (text === "null" || (url && url.origin === text)) return text;
     if (!url || url.origin === "null") {

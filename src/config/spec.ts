@@ -119,7 +119,8 @@ const Limits = keys(
     connections: t.Integer({
       minimum: 1,
       default: 100_000,
-      description: "Connections that hold a subscription, for each listener.",
+      description:
+        "Connections that are held at once, all listeners together: streams, polls that wait, and WebSockets.",
     }),
     channels: t.Integer({
       minimum: 1,

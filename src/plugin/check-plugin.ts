@@ -6,7 +6,7 @@ import { HOOKS } from "./hooks.ts";
 import { kindOf } from "./kind-of.ts";
 import type { Plugin } from "./sdk.ts";
 
-const KEYS = ["name", "options", "setup"];
+const KEYS = ["name", "options", "check", "setup"];
 const RIGHT = "write `export default definePlugin({ name, options, setup })`";
 
 /**
@@ -31,7 +31,7 @@ export function checkPlugin(module: unknown, use: string, where: string): Plugin
   if (plugin === null || typeof plugin !== "object" || Array.isArray(plugin)) {
     throw wrong(`its default export is ${kindOf(plugin)}, not a plugin; ${RIGHT}`);
   }
-  const { name, options, setup } = plugin as Record<string, unknown>;
+  const { name, options, check, setup } = plugin as Record<string, unknown>;
   for (const key of Object.keys(plugin)) {
     if (KEYS.includes(key)) continue;
     const hint = (HOOKS as readonly string[]).includes(key)
@@ -44,6 +44,9 @@ export function checkPlugin(module: unknown, use: string, where: string): Plugin
   }
   if (typeof setup !== "function") {
     throw wrong(`its setup is ${kindOf(setup)}; it must be a function that returns the hooks`);
+  }
+  if (check !== undefined && typeof check !== "function") {
+    throw wrong(`its check is ${kindOf(check)}; it must be a function that takes the options`);
   }
   if (options !== undefined && !isObjectSchema(options)) {
     throw wrong(`its options are ${kindOf(options)}; they must be made with t.Object({ … })`);
@@ -62,5 +65,5 @@ function isObjectSchema(options: unknown): boolean {
 
 function suggest(key: string): string {
   const name = closestWord(key, KEYS);
-  return name ? `did you mean "${name}"?` : "it has name, options and setup";
+  return name ? `did you mean "${name}"?` : "it has name, options, check and setup";
 }

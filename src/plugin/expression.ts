@@ -1,6 +1,7 @@
 /** JSONata over one message: compiled once with a good error, evaluated within bounds. */
 import jsonata from "jsonata";
 import type { Draft } from "../channel/message.ts";
+import { OptionError } from "./option-error.ts";
 
 /** Milliseconds one evaluation may take: the server waits meanwhile. */
 const TIMEOUT_MS = 250;
@@ -29,12 +30,18 @@ export interface Expression {
 }
 
 /** An expression that can't be compiled or evaluated; `position` is a zero-based index into its text. */
-export class ExpressionError extends Error {
+export class ExpressionError extends OptionError {
   /** JSONata's code, such as `S0203`; "result" when the result is not JSON. */
   readonly code: string;
   readonly position: number | null;
-  constructor(message: string, code: string, position: number | null) {
-    super(message);
+  constructor(
+    option: string,
+    message: string,
+    code: string,
+    position: number | null = null,
+    length = 0,
+  ) {
+    super(option, message, position === null ? null : { index: position, length });
     this.name = "ExpressionError";
     this.code = code;
     this.position = position;
@@ -83,9 +90,9 @@ export function compileExpression(text: string, option: string): Expression {
       }
       if (typeof result === "function" || isLambda(result)) {
         throw new ExpressionError(
+          option,
           `${option} gives a function; call it: ${text}(…)`,
           "result",
-          null,
         );
       }
       // JSONata marks its arrays with members of its own.
@@ -111,14 +118,16 @@ function toBase64(data: Uint8Array | ArrayBuffer): string {
 function wrap(error: unknown, text: string, option: string): ExpressionError {
   const { code, position, message, token } = error as Partial<jsonata.JsonataError>;
   const what = `${option}: ${message ?? String(error)}`;
-  if (typeof position !== "number") return new ExpressionError(what, code ?? "unknown", null);
+  if (typeof position !== "number") return new ExpressionError(option, what, code ?? "unknown");
   const length =
     typeof token === "string" && text.slice(0, position).endsWith(token) ? token.length : 0;
   const at = Math.max(0, Math.min(position - length, text.length));
   return new ExpressionError(
+    option,
     `${what}, at character ${at + 1}\n${frame(text, at, length)}`,
     code ?? "unknown",
     at,
+    length,
   );
 }
 

@@ -15,6 +15,12 @@ export const HOOKS = [
   "close",
 ] as const satisfies readonly (keyof Hooks)[];
 
+/**
+ * Milliseconds that one call of `receive`, `joined` or `left` may take, since further ones of the same
+ * client wait for it.
+ */
+export const HOOK_MS = 10_000;
+
 export type HookName = (typeof HOOKS)[number];
 
 /** What a hook is given and returns, as far as it can be trusted: not at all. */

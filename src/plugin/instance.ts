@@ -5,7 +5,7 @@ import type { Draft } from "../channel/message.ts";
 import type { Log } from "../log.ts";
 import { LATE, within, type Clock } from "./clock.ts";
 import { toDraft } from "./draft.ts";
-import { HookResultError, PluginError } from "./errors.ts";
+import { HookResultError } from "./errors.ts";
 import { checkHooks, type BoundHooks } from "./hooks.ts";
 import { kindOf } from "./kind-of.ts";
 import { Presence } from "./presence.ts";
@@ -28,13 +28,15 @@ export interface InstanceOptions {
     produce: () => Draft | readonly Draft[] | null,
     from: number,
   ) => MaybePromise<unknown>;
-  readonly onError?: ((error: PluginError) => void) | undefined;
   readonly clock: Clock;
   readonly random: () => number;
   readonly setupMs: number;
   readonly closeMs: number;
   readonly sinkLimits: SinkLimits;
 }
+
+/** Milliseconds after which the log says what a start waits for. */
+const SLOW_SETUP_MS = 2000;
 
 /** What a plugin may emit before its channel stands. */
 const MAX_EARLY = 1000;
@@ -55,14 +57,14 @@ export class PluginInstance {
   #early: (() => Draft[] | null)[] = [];
 
   constructor(options: InstanceOptions) {
-    const { plugin, channel, clock, onError } = options;
+    const { plugin, channel, clock } = options;
     this.name = plugin.name;
     this.#options = {
       ...options,
       log: options.log.with({ plugin: plugin.name, channel: channel.name }),
     };
     const { log } = this.#options;
-    this.reports = new Reports({ plugin: plugin.name, channel: channel.name, log, clock, onError });
+    this.reports = new Reports({ plugin: plugin.name, channel: channel.name, log, clock });
   }
 
   /** @throws {PluginError} When `setup` throws, takes too long, or returns what is no set of hooks. */
@@ -70,15 +72,21 @@ export class PluginInstance {
     const { plugin, clock, setupMs, channel, random, publish, sinkLimits } = this.#options;
     const work = (async (): Promise<unknown> => plugin.setup(this.#context()))();
     let returned: unknown;
+    const settled = new AbortController();
+    void clock.delay(SLOW_SETUP_MS, settled.signal).then(() => {
+      if (!settled.signal.aborted) this.#options.log.warn("waiting for the plugin's setup");
+    });
     try {
       returned = await within(work, setupMs, clock);
     } catch (error) {
       throw this.reports.error("setup", error);
+    } finally {
+      settled.abort();
     }
     if (returned === LATE) {
       // What it opens after all is closed again.
       void work.then((late) => closeOf(late)?.()).catch(() => {});
-      throw this.#error("timeout", "setup", `setup did not end within ${setupMs / 1000} s`);
+      throw this.reports.timeout("setup", setupMs);
     }
     // Before the check: a plugin that is refused may have opened something.
     this.#close = closeOf(returned);
@@ -89,7 +97,7 @@ export class PluginInstance {
     }
     const { source, sink, joined, left } = this.hooks;
     const { reports } = this;
-    if (joined || left) this.presence = new Presence(this.hooks, reports);
+    if (joined || left) this.presence = new Presence(this.hooks, reports, clock);
     if (sink) {
       const call = (messages: readonly CommittedMessage[]) => sink(messages);
       this.sink = new SinkQueue(call, reports, sinkLimits);
@@ -136,12 +144,13 @@ export class PluginInstance {
     try {
       const work = (async () => close?.())();
       if (close && (await within(work, closeMs, clock)) === LATE) {
-        throw this.#error("timeout", "close", `close did not end within ${closeMs / 1000} s`);
+        throw this.reports.timeout("close", closeMs);
       }
     } catch (error) {
       this.reports.failed("close", error, 0);
     }
     this.#state = "closed";
+    this.presence?.stop();
     this.reports.close();
   }
 
@@ -197,11 +206,6 @@ export class PluginInstance {
       failed(error);
       return true;
     }
-  }
-
-  #error(code: "timeout", hook: string, message: string): PluginError {
-    const where = { plugin: this.name, hook, channel: this.#options.channel.name };
-    return new PluginError(code, where, message);
   }
 }
 

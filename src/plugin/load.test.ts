@@ -290,6 +290,11 @@ describe("a file that is no plugin", () => {
       `a plugin has no "transform"; it is a hook: return it from setup`,
     ],
     [
+      "a check that is no function",
+      `export default { name: "x", setup() {}, check: true };`,
+      "its check is a boolean; it must be a function that takes the options",
+    ],
+    [
       "a misspelled key",
       `export default { name: "x", setup() {}, option: {} };`,
       `a plugin has no "option"; did you mean "options"?`,

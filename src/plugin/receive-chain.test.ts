@@ -12,11 +12,12 @@ import type { Client, Hooks } from "./sdk.ts";
 
 function chain(...hooks: NonNullable<Hooks["receive"]>[]) {
   const { log, lines } = createFakeLog();
+  const clock = new FakeClock();
   const receivers = hooks.map((receive, index) => ({
     receive: receive as (data: unknown, client: Client) => unknown,
-    reports: new Reports({ plugin: `p${index}`, channel: "chat", log, clock: new FakeClock() }),
+    reports: new Reports({ plugin: `p${index}`, channel: "chat", log, clock }),
   }));
-  return { chain: new ReceiveChain(receivers, "chat"), lines, receivers };
+  return { chain: new ReceiveChain(receivers, "chat", clock), clock, lines, receivers };
 }
 
 const alice = createFakeClient("alice");
@@ -84,6 +85,48 @@ describe("ReceiveChain", () => {
       under.receive(2, alice),
     ]);
     expect([first!.status, second!.status]).toEqual(["rejected", "fulfilled"]);
+  });
+
+  test("gives up on a hook that does not settle within 10 s, and goes on with the next frame", async () => {
+    const calls: unknown[] = [];
+    let finish: (draft: Draft) => void = () => {};
+    const {
+      chain: under,
+      clock,
+      lines,
+      receivers,
+    } = chain(
+      (data) => {
+        calls.push(data);
+        return data === 1 ? new Promise<Draft>((resolve) => (finish = resolve)) : { data };
+      },
+      (data) => (calls.push(`next ${data}`), { data }),
+    );
+    const frames = [1, 2].map((data) => Promise.resolve(under.receive(data, alice)));
+    const settle = Promise.allSettled(frames);
+    await clock.pass(9_999);
+    expect(calls).toEqual([1]);
+    await clock.pass(1);
+    const [first, second] = await settle;
+    expect(first).toMatchObject({ status: "rejected", reason: { code: "timeout", plugin: "p0" } });
+    expect((first as PromiseRejectedResult).reason).toBeInstanceOf(PluginError);
+    expect((first as PromiseRejectedResult).reason.message).toBe(
+      `plugin "p0", receive, channel "chat": receive did not end within 10 s`,
+    );
+    expect(second).toEqual({ status: "fulfilled", value: { data: 2 } });
+    expect(receivers[0]!.reports.stats().hooks.receive).toEqual({ errors: 1, dropped: 1 });
+    expect(lines).toHaveLength(1);
+    // Whoever sent it was told that it failed: what comes after all is not taken.
+    finish({ data: "late" });
+    await settled();
+    expect(calls).toEqual([1, 2, "next 2"]);
+  });
+
+  test("leaves no timer behind when its hooks have settled", async () => {
+    const { chain: under, clock } = chain(async (data) => ({ data }));
+    await under.receive(1, alice);
+    expect(clock.asked).toEqual([10_000]);
+    expect(clock.pending).toBe(0);
   });
 
   test("refuses a client whose frames pile up, and no other", async () => {

@@ -2,8 +2,10 @@
 import { ChannelError } from "../channel/errors.ts";
 import type { MaybePromise } from "../channel/log.ts";
 import type { Draft } from "../channel/message.ts";
+import { LATE, within, type Clock } from "./clock.ts";
 import { toDraft } from "./draft.ts";
 import { HookResultError } from "./errors.ts";
+import { HOOK_MS } from "./hooks.ts";
 import { kindOf } from "./kind-of.ts";
 import type { Reports } from "./reports.ts";
 import type { Client } from "./sdk.ts";
@@ -21,19 +23,22 @@ const MAX_WAITING = 1000;
 export class ReceiveChain {
   readonly #receivers: readonly Receiver[];
   readonly #channel: string;
+  readonly #clock: Clock;
   /** Clients whose frames are on their way, by id. */
   readonly #busy = new Map<string, { tail: Promise<void>; count: number }>();
 
-  constructor(receivers: readonly Receiver[], channel: string) {
+  constructor(receivers: readonly Receiver[], channel: string, clock: Clock) {
     this.#receivers = receivers;
     this.#channel = channel;
+    this.#clock = clock;
   }
 
   /**
    * Gives the draft to publish, or null when a plugin swallowed it. Frames of one client come out in the
    * order in which they went in.
    *
-   * @throws {PluginError} When a plugin failed; rejects with it where a hook was asynchronous.
+   * @throws {PluginError} When a plugin failed; rejects with it where a hook was asynchronous, and with
+   *   `timeout` where it did not settle within 10 s. What it gives later is not taken.
    * @throws {ChannelError} With `overloaded` when too many frames of this client wait.
    */
   receive(data: unknown, client: Client): MaybePromise<Draft | null> {
@@ -94,10 +99,17 @@ export class ReceiveChain {
     };
     try {
       const result = receive(data, client);
-      return isThenable(result) ? Promise.resolve(result).then(check).catch(failed) : check(result);
+      return isThenable(result) ? this.#wait(result, reports).catch(failed) : check(result);
     } catch (error) {
       return failed(error);
     }
+  }
+
+  /** A hook that never settles would hold up its client for ever. */
+  async #wait(result: PromiseLike<unknown>, reports: Reports): Promise<Draft | null> {
+    const settled = await within(Promise.resolve(result), HOOK_MS, this.#clock);
+    if (settled === LATE) throw reports.timeout("receive", HOOK_MS);
+    return check(settled);
   }
 }
 

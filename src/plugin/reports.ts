@@ -1,7 +1,7 @@
 /** Counts what goes wrong in the hooks of one plugin of a channel, and logs it without flooding the log. */
 import type { Log } from "../log.ts";
 import type { Clock } from "./clock.ts";
-import { toPluginError, type PluginError } from "./errors.ts";
+import { PluginError, toPluginError } from "./errors.ts";
 import type { HookName } from "./hooks.ts";
 
 /** A hook, or `emit` of the setup context, which is called by the plugin but fails like a hook. */
@@ -26,8 +26,6 @@ export interface ReportsOptions {
   /** A log whose lines carry the plugin and the channel. */
   readonly log: Log;
   readonly clock: Clock;
-  /** Called with every error, also those that are not logged one by one. */
-  readonly onError?: ((error: PluginError) => void) | undefined;
 }
 
 /** Milliseconds for which further errors of the same hook are counted, not logged. */
@@ -55,6 +53,13 @@ export class Reports {
   /** Makes an error that says where it happened. */
   error(hook: ReportedHook | "setup", cause: unknown): PluginError {
     return toPluginError(cause, { plugin: this.plugin, hook, channel: this.channel });
+  }
+
+  /** Makes the error of a hook that took longer than `ms` milliseconds. */
+  timeout(hook: ReportedHook | "setup", ms: number): PluginError {
+    const { plugin, channel } = this;
+    const message = `${hook} did not end within ${ms / 1000} s`;
+    return new PluginError("timeout", { plugin, hook, channel }, message);
   }
 
   /**
@@ -106,7 +111,6 @@ export class Reports {
     const counts = this.#of(hook);
     counts.errors += errors;
     counts.dropped += dropped;
-    this.#options.onError?.(error);
     return error;
   }
 

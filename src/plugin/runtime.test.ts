@@ -41,7 +41,6 @@ async function start(
   const clock = new FakeClock();
   const broker = new MemoryBroker();
   const committed: Message[] = [];
-  const errors: PluginError[] = [];
   let channel: Channel | null = null;
   const runtime = await startPlugins({
     uses: plugins.map((plugin) => ({ plugin, options: {} })),
@@ -50,7 +49,6 @@ async function start(
     log,
     publish: (drafts) => channel!.publish(drafts),
     inject: (produce, from) => channel!.inject(produce, from),
-    onError: (error) => errors.push(error),
     clock,
     random: () => 0,
     ...options,
@@ -59,6 +57,7 @@ async function start(
     name: "chat/lobby",
     maxBytes: 1000,
     maxWaiting: 1000,
+    maxBatchBytes: 1_000_000,
     transforms: runtime.transforms,
     validate: schema,
     onTransformError: runtime.transformFailed,
@@ -76,6 +75,8 @@ async function start(
     await broker.close();
   };
   const data = () => committed.map((message) => message.data);
+  /** Those that were logged: of each plugin and hook the first. */
+  const errors = () => lines.flatMap(({ fields: { error } }) => (error as PluginError) ?? []);
   return { runtime, channel, lines, clock, errors, committed, data, stop };
 }
 
@@ -201,10 +202,10 @@ describe("transforms", () => {
     for (let i = 0; i < 100; i++) channel.publish([{ data: i }]);
     expect(data()).toEqual(Array.from({ length: 50 }, (_, i) => i * 2));
     expect(lines).toHaveLength(1);
-    expect(errors).toHaveLength(50);
-    expect(errors[0]).toMatchObject({ plugin: "even", hook: "transform", channel: "chat/lobby" });
-    expect(errors[0]!.cause).toBeInstanceOf(RangeError);
-    expect(errors[0]!.stack).toContain("authorsCode");
+    const [error] = errors();
+    expect(error).toMatchObject({ plugin: "even", hook: "transform", channel: "chat/lobby" });
+    expect(error!.cause).toBeInstanceOf(RangeError);
+    expect(error!.stack).toContain("authorsCode");
     await clock.pass(10_000);
     expect(lines[1]!.fields).toMatchObject({ plugin: "even", channel: "chat/lobby", count: 49 });
     expect(runtime.stats()).toEqual([
@@ -223,7 +224,7 @@ describe("transforms", () => {
     channel.publish([{ data: 1 }]);
     channel.publish([{ data: 2000 }]);
     expect(committed).toEqual([]);
-    expect(errors.map(({ plugin, message }) => [plugin, message])).toEqual([
+    expect(errors().map(({ plugin, message }) => [plugin, message])).toEqual([
       ["nothing", expect.stringContaining("transform returned nothing")],
       ["huge", expect.stringContaining("data has 2000 bytes; at most 1000 are allowed")],
     ]);
@@ -342,9 +343,7 @@ describe("emit", () => {
     emit({ data: "x".repeat(2000) });
     emit({ data: "good" });
     expect(data()).toEqual(["good"]);
-    expect(errors.map(({ plugin, hook }) => `${plugin} ${hook}`)).toEqual(
-      Array(3).fill("held emit"),
-    );
+    expect(errors().map(({ plugin, hook }) => `${plugin} ${hook}`)).toEqual(["held emit"]);
     expect(runtime.stats()[0]!.hooks.emit).toEqual({ errors: 3, dropped: 3 });
   });
 
@@ -428,7 +427,7 @@ describe("joined and left", () => {
     runtime.left(client);
     await settled();
     expect(calls).toEqual(["joined 1", "left 1"]);
-    expect(errors.map(({ plugin, hook }) => `${plugin} ${hook}`)).toEqual([
+    expect(errors().map(({ plugin, hook }) => `${plugin} ${hook}`)).toEqual([
       "throws joined",
       "throws left",
     ]);
@@ -471,6 +470,20 @@ describe("receive", () => {
     ]);
     expect(await runtime.receive!("", createFakeClient("1"))).toEqual({ data: "ac" });
   });
+
+  test("that does not settle fails that message after 10 s of the runtime's clock", async () => {
+    const { runtime, clock } = await start([
+      plugin("hangs", () => ({ receive: () => new Promise(() => {}) })),
+    ]);
+    const received = Promise.resolve(runtime.receive!(1, createFakeClient("1")));
+    received.catch(() => {});
+    await clock.pass(10_000);
+    expect(await received.catch((error: unknown) => error)).toMatchObject({
+      code: "timeout",
+      plugin: "hangs",
+    });
+    expect(runtime.stats()[0]!.hooks.receive).toEqual({ errors: 1, dropped: 1 });
+  });
 });
 
 describe("close", () => {
@@ -511,7 +524,7 @@ describe("close", () => {
     await clock.pass(5000);
     await closing;
     expect(isClosed).toBe(true);
-    expect(errors.map(({ plugin, hook, code }) => `${plugin} ${hook} ${code}`)).toEqual([
+    expect(errors().map(({ plugin, hook, code }) => `${plugin} ${hook} ${code}`)).toEqual([
       "throws close failed",
       "hangs close timeout",
     ]);
@@ -547,8 +560,47 @@ describe("close", () => {
     expect(calls).toEqual(["transform", "source", "sink"]);
     expect(
       lines.filter(({ level }) => level === "warn").map(({ fields }) => fields["plugin"]),
-    ).toEqual(["source", "sink"]);
+    ).toEqual(["source", "sink", "sink"]);
     expect(runtime.stats()[2]!.hooks.sink).toEqual({ errors: 0, dropped: 1 });
+  });
+
+  test("calls no joined or left after it, however long one took before", async () => {
+    const calls: string[] = [];
+    let finish = () => {};
+    const { runtime, clock, stop } = await start([
+      plugin("presence", () => ({
+        joined: () => new Promise<void>((resolve) => (finish = resolve)),
+        left: () => void calls.push("left"),
+        close: () => void calls.push("close"),
+      })),
+    ]);
+    const client = createFakeClient("1");
+    runtime.joined(client);
+    runtime.left(client);
+    const closing = stop();
+    await clock.pass(5000);
+    await closing;
+    finish();
+    await settled();
+    expect(calls).toEqual(["close"]);
+  });
+
+  test("counts what a transform gives back only after it as lost for the sink", async () => {
+    let finish = () => {};
+    const { runtime, channel, clock, data, stop, lines } = await start([
+      plugin("slow", () => ({
+        transform: (draft) => new Promise((resolve) => (finish = () => resolve(draft))),
+      })),
+      plugin("sink", () => ({ sink: () => {} })),
+    ]);
+    const published = channel.publish([{ data: 1 }]);
+    const closing = stop();
+    await clock.pass(5000);
+    finish();
+    await Promise.all([published, closing]);
+    expect(data()).toEqual([1]);
+    expect(runtime.stats()[1]!.hooks.sink).toEqual({ errors: 0, dropped: 1 });
+    expect(lines.at(-1)).toMatchObject({ level: "warn", fields: { plugin: "sink", dropped: 1 } });
   });
 
   test("gives a sink all that was committed before its own close", async () => {

@@ -2,7 +2,7 @@
 import type { MaybePromise } from "../channel/log.ts";
 import type { Draft, Message } from "../channel/message.ts";
 import type { Transform } from "../channel/pipeline.ts";
-import { systemClock, within } from "./clock.ts";
+import { systemClock, within, type Clock } from "./clock.ts";
 import { PluginInstance, type InstanceOptions } from "./instance.ts";
 import { ReceiveChain, type Receiver } from "./receive-chain.ts";
 import type { PluginStats } from "./reports.ts";
@@ -19,8 +19,12 @@ export interface StartOptions
   readonly uses: readonly { readonly plugin: Plugin; readonly options: unknown }[];
 }
 
-/** Waits for work, as long as a plugin may take to close. */
-type Limited = (work: Promise<unknown>) => Promise<unknown>;
+/** What the plugins of a channel share. */
+interface RuntimeOptions {
+  readonly channel: string;
+  readonly clock: Clock;
+  readonly closeMs: number;
+}
 
 /** Milliseconds that one `setup` may take. */
 const SETUP_MS = 30_000;
@@ -60,8 +64,7 @@ export async function startPlugins(options: StartOptions): Promise<PluginRuntime
     throw error;
   }
   const { clock = systemClock, closeMs = CLOSE_MS } = shared;
-  const limited: Limited = (work) => within(work, closeMs, clock);
-  return new PluginRuntime(instances, options.channel.name, limited);
+  return new PluginRuntime(instances, { channel: options.channel.name, clock, closeMs });
 }
 
 /** The plugins of one channel at work. Its members need no `this`. */
@@ -72,7 +75,8 @@ export class PluginRuntime {
    * Takes what a client sent through the `receive` hooks; null when no plugin has one. Its failures are
    * counted and logged already; the caller tells the client.
    *
-   * @throws {PluginError} When a hook failed; a promise rejects with it.
+   * @throws {PluginError} When a hook failed, or did not settle within 10 s (`timeout`); a promise rejects
+   *   with it.
    * @throws {ChannelError} With `overloaded` when too many frames of this client wait.
    */
   readonly receive: ((data: unknown, client: Client) => MaybePromise<Draft | null>) | null;
@@ -80,18 +84,18 @@ export class PluginRuntime {
   readonly sink: ((batch: readonly Message[]) => void) | null;
   readonly #instances: readonly PluginInstance[];
   readonly #transformers: readonly PluginInstance[];
-  readonly #limited: Limited;
+  readonly #options: RuntimeOptions;
   #closing: Promise<void> | null = null;
 
-  constructor(instances: readonly PluginInstance[], channel: string, limited: Limited) {
+  constructor(instances: readonly PluginInstance[], options: RuntimeOptions) {
     this.#instances = instances;
-    this.#limited = limited;
+    this.#options = options;
     this.#transformers = instances.filter((instance) => instance.hooks.transform);
     this.transforms = this.#transformers.map(wrapTransform);
     const receivers = instances.flatMap(({ hooks: { receive }, reports }): Receiver[] =>
       receive ? [{ receive, reports }] : [],
     );
-    const chain = new ReceiveChain(receivers, channel);
+    const chain = new ReceiveChain(receivers, options.channel, options.clock);
     this.receive = receivers.length > 0 ? (data, client) => chain.receive(data, client) : null;
     const sinks = instances.flatMap(({ sink }) => sink ?? []);
     this.sink = sinks.length > 0 ? (batch) => sinks.forEach((sink) => sink.push(batch)) : null;
@@ -123,12 +127,10 @@ export class PluginRuntime {
   /** What went wrong since the start, in config order. */
   readonly stats = (): PluginStats[] => this.#instances.map(({ reports }) => reports.stats());
 
-  /** Aborts every signal and waits, for a limited time, until the sources have ended. Never throws. */
-  readonly stopSources = (): Promise<void> => stop(this.#instances);
-
   /**
-   * Stops the sources, then calls each `close`, the last plugin's first. Takes a limited time. A plugin may emit until its `close` has ended; those with a sink close after the others and
-   * after the channel, so that they get the last message too.
+   * Stops the sources, then calls each `close`, the last plugin's first. Takes a limited time. A plugin
+   * may emit until its `close` has ended; those with a sink close after the others and after the channel,
+   * so that they get the last message too.
    *
    * @param closeChannel Commits what waits. A transform that never ends is not waited for.
    * @throws What `closeChannel` throws, when all is closed.
@@ -136,20 +138,16 @@ export class PluginRuntime {
   readonly close = (closeChannel?: () => Promise<void>): Promise<void> =>
     (this.#closing ??= closeAll(
       this.#instances,
-      closeChannel && (() => this.#limited(closeChannel())),
+      closeChannel && (() => within(closeChannel(), this.#options.closeMs, this.#options.clock)),
     ));
-}
-
-async function stop(instances: readonly PluginInstance[]): Promise<void> {
-  for (const instance of instances) instance.abort();
-  await Promise.all(instances.map((instance) => instance.settle()));
 }
 
 async function closeAll(
   instances: readonly PluginInstance[],
   closeChannel?: () => Promise<unknown>,
 ): Promise<void> {
-  await stop(instances);
+  for (const instance of instances) instance.abort();
+  await Promise.all(instances.map((instance) => instance.settle()));
   const reversed = instances.toReversed();
   for (const instance of reversed) if (!instance.sink) await instance.close();
   try {

@@ -24,7 +24,7 @@ export interface CommittedMessage {
   readonly time: number;
   readonly event: string | undefined;
   readonly key: string | undefined;
-  /** Parsed JSON, a string, or a `Uint8Array`. Shared: don't change it. */
+  /** Parsed JSON, a string, or a `Uint8Array`. Each sink has its own: it may be changed. */
   readonly data: unknown;
 }
 
@@ -97,17 +97,29 @@ export interface Hooks {
    * from 100 ms to 30 s; one that returns is not.
    */
   source?(): AsyncIterable<Draft> | Iterable<Draft>;
-  /** Changes a draft, splits it (an array) or drops it (null). Sequential: plugins in config order. */
+  /**
+   * Changes a draft, splits it (an array) or drops it (null). Sequential: plugins in config order.
+   *
+   * JSON that no transform changes goes out as its publisher wrote it, so a number of more digits than
+   * JavaScript's keeps them: give back the draft, or one with the very same object as its `data`. A draft
+   * with other data, one that is held back for `emit`, and an object that a `receive` hook gave are
+   * written as `JSON.stringify` does.
+   */
   transform?(draft: Draft): Awaitable<Draft | readonly Draft[] | null>;
   /**
    * A client's frame or POST. Sequential: the data of what one returns goes to the next plugin's `receive`,
    * the fields that it does not set stay as they were; the draft that is left is published. null (or
-   * nothing) swallows it. Frames of one client stay in order.
+   * nothing) swallows it. Frames of one client stay in order. One that takes longer than 10 s fails:
+   * the client is told, and what it gives later is not taken.
    */
   receive?(data: unknown, client: Client): Awaitable<Draft | null | void>;
-  /** A subscriber came. Not called for long-poll, which holds no connection. */
+  /**
+   * A subscriber came. Not called for long-poll, which holds no connection, nor for one that left again
+   * before its turn: a client's `joined` and `left` are called one after the other, each when the one
+   * before has ended or taken 10 s, which counts as a failure.
+   */
   joined?(client: Client): Awaitable<void>;
-  /** A subscriber left. */
+  /** A subscriber left. Not called for one that left before the turn of its `joined` had come. */
   left?(client: Client): Awaitable<void>;
   /**
    * Gets what was committed, in order, in batches; the next when the last is done. A batch that throws is
@@ -123,6 +135,13 @@ export interface Plugin<Options extends TObject = TObject> {
   readonly name: string;
   /** The options that `with:` takes. Unknown keys are errors. */
   readonly options?: Options;
+  /**
+   * Tells what is wrong with options that fit the schema. Called for each use by `tidewire check`, and
+   * before a server opens a listener; no I/O. `setup` is called with the same options later.
+   *
+   * @throws {OptionError} To point at one option; any other error is about the use as a whole.
+   */
+  check?(options: Static<Options>): void;
   /** Called once for each channel that uses it; for a pattern, when a channel comes to life. */
   setup(context: SetupContext<Static<Options>>): Awaitable<Hooks>;
 }
@@ -146,6 +165,8 @@ export function definePlugin<Options extends TObject>(plugin: Plugin<Options>): 
 
 /** Parses a duration such as `250ms`, `5s`, `10m`, `2h`, `1d` into milliseconds. */
 export { parseDuration } from "../units.ts";
+
+export { OptionError, type OptionPart } from "./option-error.ts";
 
 /** A JSONata expression over a message, compiled once, with bounds on what it may use. */
 export { compileExpression, ExpressionError, type Expression } from "./expression.ts";

@@ -160,16 +160,21 @@ describe("SinkQueue", () => {
     expect(isDrained).toBe(true);
   });
 
-  test("stop() counts what never was handed over, and takes nothing more", async () => {
-    const { queue, push, end, seen, reports } = controlled();
+  test("stop() counts and logs what never was handed over, and takes nothing more", async () => {
+    const { queue, push, end, seen, reports, lines } = controlled();
     push(1);
     await settled();
     push(2, 3);
     queue.stop();
+    expect(reports.stats().hooks.sink).toEqual({ errors: 0, dropped: 2 });
+    // Of a transform that ended after the channel did.
     push(4);
+    push(5, 6);
     await end();
     expect(seen()).toEqual([[1]]);
-    expect(reports.stats().hooks.sink).toEqual({ errors: 0, dropped: 2 });
+    expect(reports.stats().hooks.sink).toEqual({ errors: 0, dropped: 5 });
+    const line = (fields: object) => ({ level: "warn", fields: { plugin: "webhook", ...fields } });
+    expect(lines).toMatchObject([line({ dropped: 2 }), line({ dropped: 1 }), line({ dropped: 2 })]);
   });
 
   test("a sink that publishes what it gets, synchronously, lets the event loop go on", async () => {

@@ -43,7 +43,8 @@ export class SinkQueue implements TurnWork {
   }
 
   push(batch: readonly Message[]): void {
-    if (this.#stopped) return;
+    // Of a transform that ended after the channel did.
+    if (this.#stopped) return this.#lose(batch.length);
     for (const message of batch) {
       this.#waiting.push(message);
       this.#bytes += message.size;
@@ -61,8 +62,7 @@ export class SinkQueue implements TurnWork {
   /** Gives up on what waits. */
   stop(): void {
     this.#stopped = true;
-    if (this.size > 0) this.#reports.dropped("sink", this.size);
-    this.#take();
+    if (this.size > 0) this.#lose(this.#take().length);
   }
 
   /** Hands over all that waits; called at the end of a turn, so that subscribers are served first. */
@@ -91,6 +91,13 @@ export class SinkQueue implements TurnWork {
     if (this.#queued || this.#running || this.size === 0) return;
     this.#queued = true;
     atTurnEnd(this);
+  }
+
+  #lose(dropped: number): void {
+    this.#reports.dropped("sink", dropped);
+    this.#reports.warn("sink", "sink has ended: it does not get the messages that are left", {
+      dropped,
+    });
   }
 
   #take(): Message[] {
