@@ -1,4 +1,4 @@
-/** The life of pattern channels, and the limits on channels and connections. */
+/** The life of pattern channels, and the limit on connections. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { definePlugin } from "../plugin/sdk.ts";
 import { TestSocket } from "./socket-testing.ts";
@@ -127,62 +127,6 @@ describe("an idle pattern channel", () => {
   });
 });
 
-describe("limits.channels", () => {
-  test("refuses a further channel with 503, and takes it when one was let go of", async () => {
-    await start({ channels: { "room/{name}": { history }, fixed: {} }, limits: { channels: 2 } });
-    for (const name of ["a", "b"]) expect((await post(`/channels/room/${name}`)).status).toBe(201);
-    const refused = await post("/channels/room/c");
-    expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "10"]);
-    expect(await refused.json()).toMatchObject({
-      type: "urn:tidewire:problem:too-many-channels",
-      detail: "this server has 2 channels alive, its limit; try again later",
-    });
-    // Those that are there go on.
-    for (const path of ["/channels/room/a", "/channels/fixed"]) {
-      expect((await post(path)).status).toBe(201);
-    }
-    await sweepIn(TTL + 1000);
-    expect((await post("/channels/room/c")).status).toBe(201);
-  });
-
-  test("does not count a channel whose plugin fails to start", async () => {
-    const failing = definePlugin({
-      name: "failing",
-      setup({ channel }) {
-        if (channel.params["name"] === "bad") throw new Error("secret: no such host db1");
-        return {};
-      },
-    });
-    await start({ channels: { "room/{name}": { plugins: [failing] } }, limits: { channels: 1 } });
-    for (let i = 0; i < 3; i++) {
-      const response = await post("/channels/room/bad");
-      expect([response.status, response.headers.get("retry-after")]).toEqual([503, "10"]);
-      expect(await response.json()).toMatchObject({
-        type: "urn:tidewire:problem:channel-failed",
-        detail:
-          'channel "room/bad" could not be opened: one of its plugins failed to start; the server\'s log says why',
-      });
-    }
-    expect((await post("/channels/room/good")).status).toBe(201);
-  });
-
-  test("opens a channel once, however many ask for it at once", async () => {
-    let setups = 0;
-    const counting = definePlugin({
-      name: "counting",
-      async setup() {
-        setups++;
-        await Bun.sleep(1);
-        return {};
-      },
-    });
-    await start({ channels: { "room/{name}": { plugins: [counting] } }, limits: { channels: 1 } });
-    const answers = await Promise.all(Array.from({ length: 20 }, () => post("/channels/room/a")));
-    expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(201));
-    expect(setups).toBe(1);
-  });
-});
-
 describe("limits.connections", () => {
   const LIMIT = 3;
   async function expectFull(): Promise<void> {
@@ -237,6 +181,50 @@ describe("limits.connections", () => {
     }
     expect(server.connections).toBe(LIMIT);
     for (const socket of sockets) socket.close();
+    await until(() => server.connections === 0);
+  });
+
+  test("holds for clients that wait together for a channel to open", async () => {
+    const gate = Promise.withResolvers<void>();
+    const slow = definePlugin({
+      name: "slow",
+      async setup() {
+        await gate.promise;
+        return {};
+      },
+    });
+    await start({
+      channels: { "room/{name}": { plugins: [slow] } },
+      limits: { connections: LIMIT },
+    });
+    const url = `${server.urls.public}/channels/room/a`;
+    const stop = new AbortController();
+    const ask = (accept: string) =>
+      fetch(url, { headers: { accept }, signal: stop.signal }).then(
+        ({ status }) => status,
+        () => null,
+      );
+    const asked = Array.from({ length: 10 }, () => ask("text/event-stream"));
+    const polls = Array.from({ length: 10 }, () => ask("*/*"));
+    const sockets = Array.from({ length: 10 }, () =>
+      TestSocket.open(url).then(
+        (socket) => socket.close(),
+        () => {},
+      ),
+    );
+    await fetch(`${server.urls.public}/nothing`);
+    gate.resolve();
+    await until(() => server.connections > 0);
+    let most = 0;
+    const look = setInterval(() => (most = Math.max(most, server.connections)), 1);
+    const statuses = await Promise.all(asked);
+    await Promise.all(sockets);
+    clearInterval(look);
+    expect(most).toBeLessThanOrEqual(LIMIT);
+    expect(statuses.filter((status) => status === 200).length).toBeLessThanOrEqual(LIMIT);
+    expect(statuses).toContain(503);
+    stop.abort();
+    await Promise.all(polls);
     await until(() => server.connections === 0);
   });
 });

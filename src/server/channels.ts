@@ -11,15 +11,19 @@ import { startPlugins } from "../plugin/runtime.ts";
 import { CLOSE, RequestError } from "../transport/errors.ts";
 import { LiveChannel } from "./live-channel.ts";
 import { compileSchema } from "./schema.ts";
+import { whenAborted } from "./when-aborted.ts";
 
 /** How often idle pattern channels are looked for, in milliseconds. */
 const SWEEP_MS = 5000;
 
 /** A declaration, ready to make channels of. */
-interface Declared {
+export interface Declared {
   readonly config: ChannelConfig;
   readonly validate: ((channel: string, data: unknown) => void) | null;
 }
+
+/** A declared channel, found by a path or a name. */
+export type ChannelMatch = Match<Declared>;
 
 export interface ChannelsOptions {
   readonly config: Config;
@@ -76,12 +80,12 @@ export class Channels {
   }
 
   /** Whether a channel is served at this percent-encoded path, which starts with a slash. */
-  match(path: string): Match<Declared> | null {
+  match(path: string): ChannelMatch | null {
     return find(this.#byPath, path.slice(1), "path");
   }
 
   /** Finds a channel by its name, parameters percent-encoded where they have to be. */
-  matchName(name: string): Match<Declared> | null {
+  matchName(name: string): ChannelMatch | null {
     return find(this.#byName, name, "channel name");
   }
 
@@ -93,7 +97,7 @@ export class Channels {
   }
 
   /** The channel's own name, as messages carry it. */
-  nameOf({ value, params }: Match<Declared>): string {
+  nameOf({ value, params }: ChannelMatch): string {
     return formatName(value.config.pattern, params);
   }
 
@@ -103,53 +107,112 @@ export class Channels {
    * @throws {RequestError} 503 when too many are alive, a plugin's setup fails, or the server starts or
    *   stops.
    */
-  open(match: Match<Declared>): MaybePromise<LiveChannel> {
+  open(match: ChannelMatch): MaybePromise<LiveChannel> {
+    return this.find(match) ?? this.#openPattern(this.nameOf(match), match);
+  }
+
+  /**
+   * The channel of a match where it is alive, or comes to life already; null where it does not.
+   *
+   * @throws {RequestError} 503 when the server starts or stops.
+   */
+  find(match: ChannelMatch): MaybePromise<LiveChannel> | null {
     // A static channel that is not there yet must not be set up a second time.
-    if (this.#state !== "open") {
-      throw new RequestError(503, "not-ready", "the server starts or stops; try again", {
-        headers: { "retry-after": "1" },
-        closeCode: CLOSE.tryLater,
-      });
-    }
+    if (this.#state !== "open") throw notReady();
     const name = this.nameOf(match);
     const live = this.#live.get(name);
-    if (live) {
-      live.lastUsed = Date.now();
-      return live;
-    }
-    return this.#opening.get(name) ?? this.#openPattern(name, match);
+    if (live) live.lastUsed = Date.now();
+    return live ?? this.#opening.get(name) ?? null;
   }
 
   /** Lets go of pattern channels that nobody uses: their next life has another epoch, which is a gap. */
   async sweep(now: number): Promise<void> {
-    for (const [name, live] of this.#live) {
-      if (live.config.pattern.params.length === 0 || !live.isIdle(now)) continue;
-      this.#live.delete(name);
-      const closing = this.#close(live)
-        .catch((error) =>
-          this.#options.log.error("a channel did not end", { channel: name, error }),
-        )
-        .finally(() => {
-          this.#closing.delete(name);
-          this.#patternCount--;
-        });
-      this.#closing.set(name, closing);
+    for (const live of this.#live.values()) {
+      if (!isOfPattern(live) || !live.isIdle(now)) continue;
+      void this.#letGo(live).then(() => this.#patternCount--);
     }
     await Promise.all(this.#closing.values());
   }
 
-  /** Ends all plugins and channels; what is under way is committed and sent first. */
-  async close(): Promise<void> {
+  /**
+   * Ends all plugins and channels, side by side; what is under way is committed and sent first. Never
+   * throws.
+   *
+   * @param cutOff Messages under way are not waited for any longer when it aborts. Plugins are, each to
+   *   its own limits: their `close` always runs.
+   */
+  async close(cutOff?: AbortSignal): Promise<void> {
     if (this.#sweeper) clearInterval(this.#sweeper);
     this.#state = "closed";
-    await Promise.allSettled([...this.#opening.values(), ...this.#closing.values()]);
-    await Promise.all([...this.#live.values()].map((live) => this.#close(live)));
-    this.#live.clear();
+    const end = (live: LiveChannel) => this.#letGo(live, cutOff);
+    // A setup that has begun comes to its end, then to its close; the others do not wait for it.
+    const opening = [...this.#opening.values()].map((live) => live.then(end, () => {}));
+    for (const [name, live] of this.#live) if (!this.#opening.has(name)) void end(live);
+    await Promise.all([...opening, ...this.#closing.values()]);
   }
 
-  #openPattern(name: string, match: Match<Declared>): Promise<LiveChannel> {
+  /** Ends a channel and its plugins. Never throws. */
+  #letGo(live: LiveChannel, cutOff?: AbortSignal): Promise<void> {
+    const { name, plugins, channel } = live;
+    this.#live.delete(name);
+    const committed = () =>
+      cutOff ? Promise.race([channel.close(), whenAborted(cutOff)]) : channel.close();
+    const closing = plugins
+      .close(committed)
+      .catch((error) => this.#options.log.error("a channel did not end", { channel: name, error }))
+      .finally(() => this.#closing.delete(name));
+    this.#closing.set(name, closing);
+    return closing;
+  }
+
+  #openPattern(name: string, match: ChannelMatch): Promise<LiveChannel> {
+    const opening = this.#startPattern(name, match).finally(() => this.#opening.delete(name));
+    this.#opening.set(name, opening);
+    return opening;
+  }
+
+  async #startPattern(name: string, { value, params }: ChannelMatch): Promise<LiveChannel> {
+    await this.#takePlace();
+    try {
+      // Its plugins may still end from an earlier life, and hold what they need now.
+      await this.#closing.get(name);
+      if (this.#state !== "open") throw notReady();
+      const live = await this.#open(value, params);
+      live.plugins.startSources();
+      return live;
+    } catch (error) {
+      this.#patternCount--;
+      if (error instanceof RequestError) throw error;
+      this.#options.log.error("a channel could not be opened", { channel: name, error });
+      throw new RequestError(
+        503,
+        "channel-failed",
+        `channel "${name}" could not be opened: one of its plugins failed to start; the server's log says why`,
+        { headers: { "retry-after": "10" } },
+      );
+    }
+  }
+
+  /**
+   * Counts one more pattern channel. At the limit the one that was used least of late makes room, of
+   * those that nobody uses and nothing was published to: asking for channels locks nobody out.
+   *
+   * @throws {RequestError} 503 when there is none.
+   */
+  async #takePlace(): Promise<void> {
     const { channels: limit } = this.#options.config.limits;
     if (this.#patternCount >= limit) {
+      // Who has just been given a channel uses it before this turn ends.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (this.#state !== "open") throw notReady();
+    }
+    if (this.#patternCount < limit) return void this.#patternCount++;
+    let spare: LiveChannel | null = null;
+    for (const live of this.#live.values()) {
+      if (!isOfPattern(live) || !live.isSpare) continue;
+      if (spare === null || live.lastUsed < spare.lastUsed) spare = live;
+    }
+    if (spare === null) {
       throw new RequestError(
         503,
         "too-many-channels",
@@ -157,28 +220,8 @@ export class Channels {
         { headers: { "retry-after": "10" } },
       );
     }
-    this.#patternCount++;
-    // Its plugins may still end from an earlier life, and hold what they need now.
-    const ended = this.#closing.get(name) ?? Promise.resolve();
-    const opening = ended
-      .then(() => this.#open(match.value, match.params))
-      .then((live) => {
-        live.plugins.startSources();
-        return live;
-      })
-      .catch((error) => {
-        this.#patternCount--;
-        this.#options.log.error("a channel could not be opened", { channel: name, error });
-        throw new RequestError(
-          503,
-          "channel-failed",
-          `channel "${name}" could not be opened: one of its plugins failed to start; the server's log says why`,
-          { headers: { "retry-after": "10" } },
-        );
-      })
-      .finally(() => this.#opening.delete(name));
-    this.#opening.set(name, opening);
-    return opening;
+    // Its place is taken over: the count stays.
+    await this.#letGo(spare);
   }
 
   async #open({ config, validate }: Declared, params: Params): Promise<LiveChannel> {
@@ -201,6 +244,8 @@ export class Channels {
       name,
       maxBytes: whole.limits.message,
       maxWaiting: whole.limits.waiting,
+      // A part of what one client may have waiting: who keeps up must never look slow.
+      maxBatchBytes: whole.limits.buffer / 4,
       validate: validate ? (data) => validate(name, data) : undefined,
       transforms: plugins.transforms,
       onTransformError: (error, index) => plugins.transformFailed(error, index),
@@ -212,10 +257,17 @@ export class Channels {
     this.#live.set(name, live);
     return live;
   }
+}
 
-  async #close(live: LiveChannel): Promise<void> {
-    await live.plugins.close(() => live.channel.close());
-  }
+function isOfPattern({ config }: LiveChannel): boolean {
+  return config.pattern.params.length > 0;
+}
+
+function notReady(): RequestError {
+  return new RequestError(503, "not-ready", "the server starts or stops; try again", {
+    headers: { "retry-after": "1" },
+    closeCode: CLOSE.tryLater,
+  });
 }
 
 function find(directory: Directory<Declared>, text: string, what: string): Match<Declared> | null {

@@ -109,6 +109,11 @@ export class ChannelClient implements Access, Subscriber {
     this.#ways = ways;
   }
 
+  /** The answer is out: what a hook sends from here on goes nowhere. */
+  answered(): void {
+    this.#ways = null;
+  }
+
   connect(ways: ClientWays): void {
     this.#ways = ways;
     this.#count(1);

@@ -1,3 +1,4 @@
+import { heapStats } from "bun:jsc";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { definePlugin } from "../plugin/sdk.ts";
 import { startTestServer, type TestServer } from "./testing.ts";
@@ -12,6 +13,19 @@ beforeAll(async () => {
       prices: { publish: "nobody" },
       "chat/{room}": {},
       strict: { schema: { type: "object", required: ["n"] } },
+      "changing/{name}": {
+        plugins: [
+          definePlugin({
+            name: "change",
+            setup: ({ channel }) => ({
+              transform(draft) {
+                (draft.data as { seen: string[] }).seen.push(channel.name);
+                return draft;
+              },
+            }),
+          }),
+        ],
+      },
       dropping: {
         plugins: [definePlugin({ name: "drop", setup: () => ({ transform: () => null }) })],
       },
@@ -67,6 +81,35 @@ describe("POST /publish", () => {
     for (const name of ["a", "b%2Fc"]) {
       expect(await history(`chat/${name}`)).toMatchObject([{ data: [1, { x: 2 }] }]);
     }
+  });
+
+  test("gives each channel data of its own, for transforms that change it in place", async () => {
+    const channels = ["changing/a", "changing/b", "chat/same", "changing/c"];
+    const direct = channels.map((name) => `channel=${name}`).join("&");
+    expect((await publish({ channels, data: { seen: [] } })).status).toBe(201);
+    expect((await publish('{"seen": []}', { query: `?${direct}` })).status).toBe(201);
+    for (const name of channels) {
+      const seen = name.startsWith("changing") ? [name] : [];
+      expect(await history(name)).toMatchObject([{ data: { seen } }, { data: { seen } }]);
+    }
+  });
+
+  test("holds data for many channels once", async () => {
+    const channels = Array.from({ length: 1000 }, (_, i) => `chat/held${i}`);
+    const data = { items: Array.from({ length: 10_000 }, (_, i) => `item ${i}`) };
+    const heldBytes = () => {
+      Bun.gc(true);
+      const { heapSize, extraMemorySize } = heapStats();
+      return heapSize + extraMemorySize;
+    };
+    // The channels themselves come to life first.
+    await publish({ channels, data: 0 });
+    const before = heldBytes();
+    expect((await publish({ channels, data })).status).toBe(201);
+    const grownBytes = heldBytes() - before;
+    expect(await history("chat/held999")).toMatchObject([{ data: 0 }, { data }]);
+    // One text of 150 kB, and a message for each channel.
+    expect(grownBytes).toBeLessThan(10_000_000);
   });
 
   test("publishes an array or NDJSON of entries in order", async () => {

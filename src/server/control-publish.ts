@@ -6,6 +6,7 @@ import type { Log } from "../log.ts";
 import { RequestError } from "../transport/errors.ts";
 import type { Channels } from "./channels.ts";
 import { readBody } from "./body.ts";
+import type { LiveChannel } from "./live-channel.ts";
 import { toRequestError, unknownChannel } from "./problem.ts";
 import { readTarget } from "./target.ts";
 import { decode, mediaType, readJson, readLines, readPublish } from "./publish-request.ts";
@@ -35,6 +36,8 @@ export interface PublishResult {
 interface Target {
   readonly channel: string;
   readonly draft: IncomingDraft;
+  /** Other channels are given the same data. */
+  readonly isShared: boolean;
 }
 
 /** Messages of one request at most: what it names, times the channels that it names them for. */
@@ -63,10 +66,11 @@ export async function controlPublish(
   });
   const failures: RequestError[] = [];
   const results: PublishResult[] = await Promise.all(
-    targets.map(async ({ channel, draft }, index) => {
+    targets.map(async (target, index) => {
+      const { channel } = target;
       try {
         const live = await channels.open(opened[index]!);
-        const messages = await live.channel.publish([draft]);
+        const messages = await live.publish([ownDraft(target, live)]);
         return { channel: live.name, id: messages[messages.length - 1]?.id ?? null };
       } catch (error) {
         const told = toRequestError(error, log);
@@ -109,13 +113,21 @@ function checkCount(messages: number): void {
   throw new RequestError(413, "too-large", `a publish has at most ${MAX_MESSAGES} messages`);
 }
 
-/** Each channel has its own copy: a transform of one may change it in place. */
 function address(channels: readonly string[], draft: IncomingDraft): Target[] {
+  const isShared = channels.length > 1;
+  return channels.map((channel) => ({ channel, draft, isShared }));
+}
+
+/** A transform may change data in place: a channel with transforms gets a copy, when its turn comes. */
+function ownDraft({ draft, isShared }: Target, { plugins }: LiveChannel): IncomingDraft {
+  if (!isShared || plugins.transforms.length === 0) return draft;
+  return { ...draft, data: orTooDeep(() => structuredClone(draft.data)) };
+}
+
+/** @throws {RequestError} 400 when the data can't be copied for it is nested too deeply. */
+function orTooDeep<T>(copy: () => T): T {
   try {
-    return channels.map((channel, copy) => ({
-      channel,
-      draft: copy === 0 ? draft : { ...draft, data: structuredClone(draft.data) },
-    }));
+    return copy();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new RequestError(400, "bad-publish", "the data is nested too deeply to be copied");
@@ -146,7 +158,11 @@ function readEntry(value: unknown, index: number | null): Target[] {
     throw wrong(`"data" is not base64, as "encoding" says`);
   }
   const data = encoding === "base64" ? Uint8Array.fromBase64(entry.data as string) : entry.data;
-  return address(entry.channels ?? [entry.channel!], { data, event, key });
+  const names = entry.channels ?? [entry.channel!];
+  // Written once: many channels then keep one text, not one each.
+  const isWritten = names.length > 1 && typeof entry.data === "object";
+  const raw = isWritten ? orTooDeep(() => JSON.stringify(data)) : undefined;
+  return address(names, { data, event, key, raw });
 }
 
 function isBase64(data: unknown): boolean {

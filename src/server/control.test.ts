@@ -208,6 +208,9 @@ test("a control listener on a unix socket serves there, and takes the place of a
   expect((await stat(unix)).isSocket()).toBe(true);
   const second = await start();
   expect((await fetch("http://tidewire/healthz", { unix })).status).toBe(200);
+  // Whoever uses a socket names some host, often the shortest.
+  const named = await fetch("http://x/channels/prices", { unix });
+  expect(await named.json()).toMatchObject({ name: "prices" });
   // One that is alive is not pushed aside.
   expect(start()).rejects.toThrow(`can't listen on unix:${unix}: another program listens there`);
   expect((await fetch("http://tidewire/healthz", { unix })).status).toBe(200);

@@ -37,14 +37,6 @@ export function listenControl(options: ControlOptions): ControlListener {
       ? Response.json({ status: "ready" })
       : problem(new RequestError(503, "not-ready", "the server starts or stops"));
   const app = new Elysia({ aot: true })
-    .onRequest(({ request }) => {
-      try {
-        const refusal = refuse(request, options);
-        return refusal ? problem(refusal) : undefined;
-      } catch (error) {
-        return problem(toRequestError(error, log));
-      }
-    })
     .onError(({ error, code, request }) =>
       problem(code === "NOT_FOUND" ? notFound(request) : toRequestError(error, log)),
     )
@@ -64,7 +56,16 @@ export function listenControl(options: ControlOptions): ControlListener {
     .head("/healthz", healthy)
     .get("/readyz", ready)
     .head("/readyz", ready);
-  app.listen({
+  const answer = (request: Request): Response | Promise<Response> => {
+    try {
+      const refusal = refuse(request, options);
+      return refusal ? problem(refusal) : app.fetch(routable(request));
+    } catch (error) {
+      return problem(toRequestError(error, log));
+    }
+  };
+  const server = Bun.serve({
+    fetch: answer,
     ...("unix" in listen
       ? { unix: listen.unix }
       : { hostname: listen.hostname, port: listen.port }),
@@ -72,8 +73,7 @@ export function listenControl(options: ControlOptions): ControlListener {
     development: false,
     idleTimeout: 60,
     maxRequestBodySize: config.limits.message * 32,
-  } as Parameters<typeof app.listen>[0]);
-  const server = app.server!;
+  } as Bun.Serve.Options<undefined>);
   return {
     port: server.port ?? null,
     stopAccepting: async () => {
@@ -83,6 +83,16 @@ export function listenControl(options: ControlOptions): ControlListener {
       await server.stop(true);
     },
   };
+}
+
+/**
+ * Elysia looks for the path behind the eleventh character of a URL, and would miss some of it where the host
+ * is as short as in `curl --unix-socket … http://x/`.
+ */
+function routable(request: Request): Request {
+  const { origin, pathname, query } = readTarget(request);
+  if (origin.length >= "http://local".length) return request;
+  return new Request(`http://localhost${pathname}${query.size > 0 ? `?${query}` : ""}`, request);
 }
 
 function notFound(request: Request): RequestError {

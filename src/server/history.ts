@@ -2,7 +2,13 @@
 import { Cursor } from "../channel/cursor.ts";
 import type { Channel } from "../channel/channel.ts";
 import type { Message } from "../channel/message.ts";
-import { parsePosition, type Position, type Start } from "../channel/position.ts";
+import {
+  createEpoch,
+  formatPosition,
+  parsePosition,
+  type Position,
+  type Start,
+} from "../channel/position.ts";
 import { encodePage, ENVELOPE_TYPE } from "../transport/envelope.ts";
 import { RequestError } from "../transport/errors.ts";
 import { readLimit } from "../transport/long-poll.ts";
@@ -11,23 +17,45 @@ import { messageHeaders } from "../transport/message-response.ts";
 /** Bytes of data after which a page ends. */
 const PAGE_BYTES = 4 * 1024 * 1024;
 
-/** Answers `GET <channel>/messages`: what comes after the start, the oldest first. */
+/**
+ * Answers `GET <channel>/messages`: what comes after the start, the oldest first.
+ *
+ * @param channel null when it is not alive: then nothing is kept, and what came after a position is lost.
+ */
 export async function servePage(
-  channel: Channel,
+  channel: Channel | null,
   start: Start,
   query: URLSearchParams,
 ): Promise<Response> {
   const limit = readLimit(query);
+  if (channel === null) {
+    // Where the client does not know a position, one of a life that never was: who goes on from either
+    // is told of a gap, for there is no telling what was published meanwhile.
+    const shown = start.from === "after" ? start.position : { epoch: createEpoch(), offset: 0 };
+    return page([], formatPosition(shown.epoch, shown.offset), start.from === "after");
+  }
   // With no start given a page begins with the oldest: "live" has no history to show.
   const cursor = new Cursor(channel, start.from === "live" ? { from: "earliest" } : start);
   const { messages, gap } = await cursor.read({ count: limit, bytes: PAGE_BYTES });
-  return new Response(encodePage(messages, cursor.position, gap !== null), {
+  return page(messages, cursor.position, gap !== null);
+}
+
+function page(messages: readonly Message[], next: string, gap: boolean): Response {
+  return new Response(encodePage(messages, next, gap), {
     headers: { "content-type": ENVELOPE_TYPE, "cache-control": "no-cache" },
   });
 }
 
-/** Answers `GET <channel>/messages/<id>` with the message's data as it was published. */
-export async function serveMessage(channel: Channel, id: string): Promise<Response> {
+/**
+ * Answers `GET <channel>/messages/<id>` with the message's data as it was published.
+ *
+ * @param channel null when it is not alive.
+ */
+export async function serveMessage(
+  channel: Channel | null,
+  name: string,
+  id: string,
+): Promise<Response> {
   const position = parsePosition(id);
   if (!position) {
     throw new RequestError(
@@ -36,12 +64,12 @@ export async function serveMessage(channel: Channel, id: string): Promise<Respon
       `${JSON.stringify(id.slice(0, 80))} is not the id of a message, such as "mfz3k9-42"`,
     );
   }
-  const message = await findMessage(channel, position);
+  const message = channel && (await findMessage(channel, position));
   if (!message) {
     throw new RequestError(
       404,
       "unknown-message",
-      `channel "${channel.name}" does not keep message ${id}: it is too old, or never was`,
+      `channel "${name}" does not keep message ${id}: it is too old, or never was`,
     );
   }
   return new Response(message.bytes as Uint8Array<ArrayBuffer>, {

@@ -78,6 +78,7 @@ export async function listenHttp2(options: Http2ListenerOptions): Promise<Http2L
   server.listen(options.port, options.hostname, resolve);
   await promise;
   server.removeListener("error", reject);
+  server.on("error", (error) => options.log.error("http2 listener failed", { error }));
   return listener;
 }
 
@@ -122,7 +123,6 @@ export class Http2Listener implements Listener {
       if (message.httpVersionMajor < 2) void this.#http1.serve(message, response as ServerResponse);
     });
     server.on("stream", (stream, headers) => void this.#serve(stream, headers));
-    server.on("error", (error) => options.log.error("http2 listener failed", { error }));
     // Each connection logs its own; without a listener here it would count as not handled.
     server.on("sessionError", () => {});
     this.#sweeper = setInterval(() => {

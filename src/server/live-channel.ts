@@ -20,6 +20,8 @@ export class LiveChannel {
   held = 0;
   /** When somebody last came, went, asked or published; milliseconds since the epoch. */
   lastUsed: number = Date.now();
+  /** Publishes that hooks and transforms take their time over. */
+  #underWay = 0;
 
   constructor(config: ChannelConfig, params: Params, channel: Channel, plugins: PluginRuntime) {
     this.config = config;
@@ -37,7 +39,16 @@ export class LiveChannel {
    * publish does not count: a source would keep every channel that was ever asked for alive.
    */
   isIdle(now: number): boolean {
-    return this.held === 0 && now - this.lastUsed > this.config.history.ttlMs;
+    return this.#isUnused && now - this.lastUsed > this.config.history.ttlMs;
+  }
+
+  /** Nobody is connected, and nothing was published: letting go of it loses no message. */
+  get isSpare(): boolean {
+    return this.#isUnused && this.channel.published === 0;
+  }
+
+  get #isUnused(): boolean {
+    return this.held === 0 && this.#underWay === 0;
   }
 
   /** A client came (1) or went (-1). */
@@ -63,20 +74,24 @@ export class LiveChannel {
     drafts: readonly IncomingDraft[],
     client: ChannelClient,
   ): MaybePromise<readonly Message[]> {
-    if (this.plugins.receive !== null) return this.#receive(drafts, client);
-    this.mayPublish();
-    return this.channel.publish(drafts);
+    if (this.plugins.receive !== null) return this.#working(this.#receive(drafts, client));
+    checkPublish(this.config, this.name);
+    return this.publish(drafts);
   }
 
-  /** @throws {RequestError} 403 when clients may not publish here. */
-  mayPublish(): void {
-    if (this.config.publish === "clients") return;
-    throw new RequestError(
-      403,
-      "publish-not-allowed",
-      `channel "${this.name}" takes no messages from clients; its config may say "publish: clients", or publish through the control listener`,
-      { closeCode: CLOSE.forbidden },
-    );
+  /** Publishes whatever clients may: schema and transforms, then the commit. */
+  publish(drafts: readonly IncomingDraft[]): MaybePromise<readonly Message[]> {
+    return this.#working(this.channel.publish(drafts));
+  }
+
+  /** What takes its time keeps the channel alive: nobody is to be answered for a channel that is gone. */
+  #working<T>(work: MaybePromise<T>): MaybePromise<T> {
+    if (!(work instanceof Promise)) return work;
+    this.#underWay++;
+    return work.finally(() => {
+      this.#underWay--;
+      this.lastUsed = Date.now();
+    });
   }
 
   async #receive(
@@ -90,6 +105,17 @@ export class LiveChannel {
     }
     return taken.length === 0 ? [] : this.channel.publish(taken);
   }
+}
+
+/** @throws {RequestError} 403 when the config lets no client publish to this channel. */
+export function checkPublish({ publish }: ChannelConfig, name: string): void {
+  if (publish === "clients") return;
+  throw new RequestError(
+    403,
+    "publish-not-allowed",
+    `channel "${name}" takes no messages from clients; its config may say "publish: clients", or publish through the control listener`,
+    { closeCode: CLOSE.forbidden },
+  );
 }
 
 /** The draft that the hooks gave back, with what they left as it came. */

@@ -11,7 +11,8 @@ import { SHIPPED_NAMES } from "../plugin/shipped.ts";
 export const resolvePlugin: ResolvePlugin = async (use, directory) => {
   try {
     const { plugin, file } = await loadPlugin(use, directory);
-    return { options: plugin.options ?? null, file };
+    const check = plugin.check && ((options: unknown) => plugin.check!(options as never));
+    return { options: plugin.options ?? null, file, ...(check ? { check } : {}) };
   } catch (error) {
     if (error instanceof PluginLoadError && error.code === "unknown-plugin") {
       throw Object.assign(error, { names: SHIPPED_NAMES });

@@ -54,7 +54,9 @@ export function listenPublic(options: PublicListenerOptions): PublicListener {
       idleTimeout: WEBSOCKET_IDLE_S,
       // Frames of tidewire.v1 quote and escape the data that they carry.
       maxPayloadLength: messageBytes * 2 + 64 * 1024,
-      backpressureLimit: bufferBytes,
+      // Over all that a transport lets wait before it closes a slow socket itself, with a code: JSON
+      // writes a byte of data with six at most.
+      backpressureLimit: bufferBytes * 2 + messageBytes * 6,
       // Bun drops frames over the limit without a word unless it may close the socket: a silent gap.
       closeOnBackpressureLimit: true,
       perMessageDeflate: false,
@@ -91,8 +93,8 @@ class BunListener implements Listener {
       ...(protocol === undefined ? {} : { headers: { "sec-websocket-protocol": protocol } }),
     });
   }
-  publish(topic: string, data: string | Uint8Array): void {
-    this.#server.publish(topic, data as string, false);
+  publish(group: string, data: string | Uint8Array): void {
+    this.#server.publish(group, data as string, false);
   }
   hold(request: Request, seconds: number): void {
     this.#server.timeout(request, seconds);

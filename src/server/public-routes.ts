@@ -1,20 +1,18 @@
 /** The HTTP surface of DESIGN §5: one function from a request to its answer, for every listener. */
 import type { MaybePromise } from "../channel/log.ts";
-import type { Message } from "../channel/message.ts";
 import type { Config } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import { RequestError } from "../transport/errors.ts";
 import { parseStart } from "../transport/start.ts";
-import { textOf } from "../transport/text.ts";
 import type { Listener, Transport } from "../transport/transport.ts";
 import type { WebSocketTransport } from "../transport/websocket.ts";
-import type { Channels } from "./channels.ts";
+import type { ChannelMatch, Channels } from "./channels.ts";
 import { ChannelClient, createPeer, type ConnectionCount, type Peer } from "./client.ts";
 import { Cors } from "./cors.ts";
 import { serveMessage, servePage } from "./history.ts";
 import type { LiveChannel } from "./live-channel.ts";
 import { methodNotAllowed, problem, toRequestError, unknownChannel } from "./problem.ts";
-import { readPublish } from "./publish-request.ts";
+import { servePublish } from "./publish-route.ts";
 import type { ServeStatic } from "./static.ts";
 import { readTarget, type Target } from "./target.ts";
 
@@ -41,6 +39,8 @@ const READ_METHODS = ["GET", "HEAD", "OPTIONS"];
 export class PublicRoutes {
   readonly #options: PublicRoutesOptions;
   readonly #cors: Cors;
+  /** Subscribers whose channel is opening. */
+  readonly #waiting = new Set<(error: RequestError) => void>();
   #isStopping = false;
 
   constructor(options: PublicRoutesOptions) {
@@ -51,6 +51,7 @@ export class PublicRoutes {
   /** From here on no further subscriber is taken; publishes and reads are still answered. */
   refuseSubscribers(): void {
     this.#isStopping = true;
+    for (const refuse of this.#waiting) refuse(stopping());
   }
 
   /** Answers a request; a WebSocket gives nothing. Never throws. */
@@ -88,13 +89,15 @@ export class PublicRoutes {
   }
 
   #channel(
-    match: NonNullable<ReturnType<Channels["match"]>>,
+    match: ChannelMatch,
     request: Request,
     target: Target,
     arrival: Arrival,
     peer: Peer,
   ): MaybePromise<Response | undefined> {
-    if (request.method === "POST") return this.#publish(match, request, target, peer);
+    if (request.method === "POST") {
+      return servePublish(this.#options, match, { request, target, peer });
+    }
     if (request.method !== "GET") {
       const refusal = methodNotAllowed(request.method, CHANNEL_METHODS);
       return this.#fileOr(refusal, request, target, arrival);
@@ -114,8 +117,9 @@ export class PublicRoutes {
       return this.#fileOr(refusal, request, target, arrival);
     }
     const start = parseStart(request, target.query, transport.name === "long-poll");
-    this.#admit();
     const serve = (live: LiveChannel) => {
+      // In the same turn as the transport takes it: what held when it came may not hold any more.
+      this.#admit();
       const client = this.#client(live, peer, transport.name);
       return transport.serve({
         request,
@@ -128,8 +132,10 @@ export class PublicRoutes {
         submit: (draft) => client.submit(draft),
       });
     };
+    // Whom it would refuse opens no channel.
+    this.#admit();
     const live = this.#options.channels.open(match);
-    return live instanceof Promise ? live.then(serve) : serve(live);
+    return live instanceof Promise ? this.#untilStop(live).then(serve) : serve(live);
   }
 
   /** One socket for many channels. */
@@ -168,7 +174,7 @@ export class PublicRoutes {
   }
 
   /** @throws {RequestError} 404 when no channel has this name. */
-  #find(name: string): NonNullable<ReturnType<Channels["matchName"]>> {
+  #find(name: string): ChannelMatch {
     const match = this.#options.channels.matchName(name);
     if (match) return match;
     throw unknownChannel(name);
@@ -177,37 +183,16 @@ export class PublicRoutes {
   /** @throws {RequestError} 503 when no further subscriber is taken. */
   #admit(): void {
     this.#options.connections.check();
-    if (!this.#isStopping) return;
-    throw new RequestError(503, "stopping", "the server stops; come back to another, or later", {
-      headers: { "retry-after": "1", connection: "close" },
-    });
+    if (this.#isStopping) throw stopping();
   }
 
-  async #publish(
-    match: NonNullable<ReturnType<Channels["match"]>>,
-    request: Request,
-    target: Target,
-    peer: Peer,
-  ): Promise<Response> {
-    const live = await this.#options.channels.open(match);
-    const { receive } = live.plugins;
-    // Refused before its body is read.
-    if (receive === null) live.mayPublish();
-    const { message: limit } = this.#options.config.limits;
-    const { drafts, isMany } = await readPublish(request, target.query, limit);
-    const client = this.#client(live, peer, "post");
-    const answers: unknown[] = [];
-    client.answerBy({ send: (data) => void answers.push(data), close: () => {} });
-    const messages: readonly Message[] = await live.submit(drafts, client);
-    if (answers.length > 0) return answered(answers);
-    const ids = messages.map(({ id }) => id);
-    const id = ids[ids.length - 1] ?? null;
-    const body = isMany || ids.length > 1 ? { id, ids } : { id };
-    const base = target.pathname === "/" ? "" : target.pathname;
-    return Response.json(body, {
-      status: id === null ? 202 : 201,
-      headers: id === null ? {} : { location: `${base}/messages/${id}` },
-    });
+  /** Waits for a channel to open. A subscriber that waits is told when the server stops. */
+  #untilStop(opening: Promise<LiveChannel>): Promise<LiveChannel> {
+    const { promise, resolve, reject } = Promise.withResolvers<LiveChannel>();
+    this.#waiting.add(reject);
+    const ended = () => this.#waiting.delete(reject);
+    opening.then(resolve, reject).then(ended, ended);
+    return promise;
   }
 
   /** `<channel>/messages` and `<channel>/messages/<id>`; null when the path is neither. */
@@ -224,14 +209,18 @@ export class PublicRoutes {
   }
 
   async #history(
-    match: NonNullable<ReturnType<Channels["match"]>>,
+    match: ChannelMatch,
     id: string | undefined,
     request: Request,
     query: URLSearchParams,
   ): Promise<Response> {
+    const { channels } = this.#options;
     const start = parseStart(request, query, false);
-    const { channel } = await this.#options.channels.open(match);
-    return id === undefined ? servePage(channel, start, query) : serveMessage(channel, id);
+    // Reading brings no channel to life: one that is not alive keeps nothing.
+    const live = await channels.find(match);
+    const channel = live?.channel ?? null;
+    if (id !== undefined) return serveMessage(channel, channels.nameOf(match), id);
+    return servePage(channel, start, query);
   }
 
   #static(request: Request, target: Target, arrival: Arrival): Promise<Response> {
@@ -274,15 +263,12 @@ export class PublicRoutes {
   }
 }
 
-function isUpgrade(request: Request): boolean {
-  return request.headers.get("upgrade")?.toLowerCase() === "websocket";
+function stopping(): RequestError {
+  return new RequestError(503, "stopping", "the server stops; come back to another, or later", {
+    headers: { "retry-after": "1", connection: "close" },
+  });
 }
 
-/** What `receive` hooks sent to a client that POSTed: one answer as it is, several as an array. */
-function answered(answers: readonly unknown[]): Response {
-  const [first] = answers;
-  if (answers.length > 1) return Response.json(answers);
-  if (first instanceof Uint8Array) return new Response(first as Uint8Array<ArrayBuffer>);
-  if (typeof first === "string") return new Response(textOf(first));
-  return Response.json(first);
+function isUpgrade(request: Request): boolean {
+  return request.headers.get("upgrade")?.toLowerCase() === "websocket";
 }

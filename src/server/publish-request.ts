@@ -114,7 +114,8 @@ export function readLines(text: string): IncomingDraft[] {
   for (let number = 1; start <= text.length; number++) {
     const found = text.indexOf("\n", start);
     const end = found < 0 ? text.length : found;
-    const line = text.slice(start, end);
+    // A CR before it belongs to the line end; it is not the message's.
+    const line = text.slice(start, text[end - 1] === "\r" ? end - 1 : end);
     start = end + 1;
     if (line.trim() === "") continue;
     if (drafts.length === MAX_LINES) {

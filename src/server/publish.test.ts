@@ -127,6 +127,14 @@ describe("POST", () => {
     expect(body).toEqual({ id: messages[2]!["id"], ids: messages.map(({ id }) => id) });
   });
 
+  test("of NDJSON with CRLF keeps the lines as they were written, without the CR", async () => {
+    const { body } = await post("/channels/room/crlf", '{"a": 1}\r\n [2] \r\n', NDJSON);
+    const texts = (body["ids"] as string[]).map(async (id) =>
+      (await fetch(`${server.urls.public}/channels/room/crlf/messages/${id}`)).text(),
+    );
+    expect(await Promise.all(texts)).toEqual(['{"a": 1}', " [2] "]);
+  });
+
   test("of NDJSON with one bad line publishes none", async () => {
     const bad = await post("/channels/room/none", '{"n":1}\n{"n":', NDJSON);
     expect(bad.status).toBe(400);

@@ -14,6 +14,7 @@ import { listenPublic, type PublicListener } from "./public-listener.ts";
 import { PublicRoutes } from "./public-routes.ts";
 import { createStatic } from "./static.ts";
 import { createTransports } from "./transports.ts";
+import { whenAborted } from "./when-aborted.ts";
 
 export interface ServerOptions {
   readonly config: Config;
@@ -34,7 +35,8 @@ export interface RunningServer {
   readonly connections: number;
   /**
    * Stops: no new connection, clients told to come back, what is under way finished, at most
-   * `shutdown.drain` long.
+   * `shutdown.drain` long. Then clients are cut off; plugins' hooks still come to an end, each within
+   * a limit of its own (5 s).
    */
   stop(): Promise<void>;
 }
@@ -70,11 +72,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   let http2: Http2Listener | null = null;
   let control: ControlListener | null = null;
 
-  const closeAll = async () => {
-    await Promise.allSettled([listening?.close(), http2?.close(0)]);
-    await control?.close();
-    await broker.close();
-  };
+  const cutOff = () => Promise.allSettled([listening?.close(), http2?.close(0), control?.close()]);
   try {
     const tls = served.tls && (await loadTls(served.tls, [served.listen.hostname]));
     listening = bound(config.server.listen, () =>
@@ -111,29 +109,32 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await channels.start();
   } catch (error) {
     await channels.close();
-    await closeAll();
+    await cutOff();
+    await broker.close();
     throw error;
   }
   isReady = true;
 
   const stop = async () => {
     isReady = false;
-    const answered = listening.stopAccepting();
-    routes.refuseSubscribers();
+    const { drainMs } = config.shutdown;
     const limit = new AbortController();
-    const drain = async () => {
-      // Half of the time for telling clients to come back, the rest for what is under way.
-      const spreadMs = config.shutdown.drainMs / 2;
-      const grace = http2?.close(config.shutdown.drainMs);
-      await Promise.all(transports.all.map((transport) => transport.shutdown(spreadMs)));
-      await channels.close();
-      // What was committed just now is still on its way to those who published it.
-      await Promise.all([answered, control?.stopAccepting(), grace]);
-    };
-    const late = setTimeout(() => limit.abort(), config.shutdown.drainMs);
-    await Promise.race([drain(), new Promise((resolve) => (limit.signal.onabort = resolve))]);
+    const late = setTimeout(() => limit.abort(), drainMs);
+    const answered = listening.stopAccepting();
+    const grace = http2?.close(drainMs);
+    routes.refuseSubscribers();
+    // Half of the time for telling clients to come back, the rest for what is under way.
+    const told = transports.all.map((transport) => transport.shutdown(drainMs / 2));
+    const closed = Promise.allSettled(told).then(() => channels.close(limit.signal));
+    // What was committed just now is still on its way to those who published it.
+    const drained = closed.then(() =>
+      Promise.allSettled([answered, control?.stopAccepting(), grace]),
+    );
+    await Promise.race([drained, whenAborted(limit.signal)]);
     clearTimeout(late);
-    await closeAll();
+    await cutOff();
+    await closed;
+    await broker.close();
   };
   let stopping: Promise<void> | null = null;
   return {
@@ -169,6 +170,17 @@ function bound<T>(address: Address, listen: () => T): T {
   }
 }
 
+/** An address that can't be listened on: the message says all that there is to know. */
+export class ListenError extends Error {}
+
+/** Why an address can't be bound, by the system's error code. */
+const UNBINDABLE: Readonly<Record<string, string>> = {
+  EADDRNOTAVAIL: "this machine has no such address",
+  EAGAIN: "the name can't be resolved to an address now",
+  ENOTFOUND: "the name can't be resolved to an address",
+  ENOENT: "the folder of the socket does not exist",
+};
+
 /** Says which address it was, and what to do about it. */
 function bindError(address: Address, error: unknown): Error {
   const where = "unix" in address ? `unix:${address.unix}` : `${address.hostname}:${address.port}`;
@@ -178,6 +190,6 @@ function bindError(address: Address, error: unknown): Error {
       ? "another program listens there; stop it, or give another address in the config"
       : code === "EACCES"
         ? "not permitted; ports below 1024 need a privilege (CAP_NET_BIND_SERVICE)"
-        : message;
-  return new Error(`can't listen on ${where}: ${why}`, { cause: error });
+        : (UNBINDABLE[code ?? ""] ?? message);
+  return new ListenError(`can't listen on ${where}: ${why}`, { cause: error });
 }
