@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { CatchUp } from "./catch-up.ts";
+import { CatchUp, pageOf } from "./catch-up.ts";
 import type { Log } from "./log.ts";
 import { LIVE, parsePosition, type Start } from "./position.ts";
 import { AsyncLog, endTurn, openWorld, Recorder, type World } from "./testing.ts";
@@ -45,12 +45,13 @@ describe("CatchUp", () => {
     expect(recorder.events).toEqual(["replay 2,3", "replay 4,5", "live 5", "6,7"]);
   });
 
-  test("repeats no message that was acknowledged and not sent out yet", () => {
+  test("repeats no message that was acknowledged and not sent out yet", async () => {
     const world = filled(2);
     const other = join(world, LIVE);
     const [mine] = world.publish("3");
     const recorder = join(world, after(world, mine!));
-    world.channel.fanOut.flush();
+    expect(recorder.events).toEqual([]);
+    await endTurn();
     world.publish("4");
     world.channel.fanOut.flush();
     expect(recorder.events).toEqual(["live 3", "4"]);
@@ -69,11 +70,35 @@ describe("CatchUp", () => {
     expect(join(world, foreign).events).toEqual(["gap other-5..5", "live 5"]);
   });
 
-  test("reads its page size from the product: 256 messages", () => {
+  test("joins between two batches of what is too much for one turn", async () => {
+    const world = openWorld({ maxBatchBytes: 1 });
+    const first = join(world, LIVE);
+    world.publish("1", "2", "3", "4");
+    await endTurn();
+    const others = [LIVE, EARLIEST, after(world, 1), after(world, 3), after(world, 9)].map(
+      (start) => join(world, start),
+    );
+    while (world.channel.fanOut.pendingBytes > 0) await endTurn();
+    expect(first.events).toEqual(["live 0", "1", "2", "3", "4"]);
+    expect(others.map(({ events }) => events)).toEqual([
+      ["live 1", "2", "3", "4"],
+      ["replay 1", "live 1", "2", "3", "4"],
+      ["live 1", "2", "3", "4"],
+      ["live 3", "4"],
+      ["gap 9..1", "live 1", "2", "3", "4"],
+    ]);
+  });
+
+  test("reads pages of 256 messages or a quarter of a buffer", () => {
     const world = filled(300, { size: 1000 });
-    const recorder = new Recorder(world.channel);
-    new CatchUp(world.channel, recorder, EARLIEST).run();
-    expect(recorder.events.map((event) => event.split(",").length)).toEqual([256, 44, 1]);
+    const pages = (bufferBytes: number) => {
+      const recorder = new Recorder(world.channel);
+      new CatchUp(world.channel, recorder, EARLIEST, pageOf(bufferBytes)).run();
+      return recorder.events.map((event) => event.split(",").length);
+    };
+    expect(pages(1 << 20)).toEqual([256, 44, 1]);
+    // 9 messages of one digit, 90 of two and 70 of three have 399 bytes.
+    expect(pages(1600)).toEqual([169, 131, 1]);
   });
 });
 
@@ -81,27 +106,62 @@ describe("CatchUp with a full buffer", () => {
   test("waits until it is drained, and reads on from there", () => {
     const world = filled(5);
     const recorder = new Recorder(world.channel);
-    recorder.hasRoom = false;
+    recorder.leavesRoom = false;
     join(world, EARLIEST, recorder);
     recorder.catchUp!.run();
     expect(recorder.events).toEqual(["replay 1,2"]);
-    recorder.catchUp!.drained();
+    recorder.drain();
     expect(recorder.events).toEqual(["replay 1,2", "replay 3,4"]);
-    recorder.hasRoom = true;
-    recorder.catchUp!.drained();
-    recorder.catchUp!.drained();
+    recorder.leavesRoom = true;
+    recorder.drain();
+    recorder.drain();
     expect(recorder.events).toEqual(["replay 1,2", "replay 3,4", "replay 5", "live 5"]);
+  });
+
+  test("is given again what it did not take", () => {
+    const world = filled(5);
+    const recorder = new Recorder(world.channel);
+    recorder.takes = 1;
+    join(world, after(world, 1), recorder);
+    expect(recorder.events).toEqual(["replay 2"]);
+    recorder.drain();
+    expect(recorder.events).toEqual(["replay 2", "replay 3"]);
+    recorder.takes = 2;
+    recorder.drain();
+    expect(recorder.events.slice(2)).toEqual(["replay 4,5", "live 5"]);
+  });
+
+  test("tells of a gap where what it did not take is gone by then", () => {
+    const world = filled(4, { size: 4 });
+    const recorder = new Recorder(world.channel);
+    recorder.takes = 1;
+    join(world, EARLIEST, recorder);
+    world.publish("5", "6");
+    world.channel.fanOut.flush();
+    recorder.takes = 9;
+    recorder.drain();
+    expect(recorder.events).toEqual(["replay 1", "gap 1..2", "replay 3,4", "replay 5,6", "live 6"]);
+  });
+
+  test("waits for room before it reads, where another fills the same buffer", () => {
+    const world = filled(2);
+    const recorder = new Recorder(world.channel);
+    recorder.hasRoom = false;
+    join(world, EARLIEST, recorder);
+    expect(recorder.events).toEqual([]);
+    recorder.drain();
+    expect(recorder.events).toEqual(["replay 1,2", "live 2"]);
   });
 
   test("tells of what was evicted while it waited, in mid-stream", () => {
     const world = filled(4, { size: 4 });
     const recorder = new Recorder(world.channel);
-    recorder.hasRoom = false;
+    recorder.leavesRoom = false;
     join(world, EARLIEST, recorder);
     for (let i = 5; i <= 8; i++) world.publish(`${i}`);
     world.channel.fanOut.flush();
-    recorder.hasRoom = true;
-    recorder.catchUp!.drained();
+    recorder.leavesRoom = true;
+    recorder.drain();
     expect(recorder.events).toEqual([
       "replay 1,2",
       "gap 2..4",
@@ -114,24 +174,24 @@ describe("CatchUp with a full buffer", () => {
   test("tells of what grew too old while it waited", () => {
     const world = filled(4, { ttlMs: 1000 });
     const recorder = new Recorder(world.channel);
-    recorder.hasRoom = false;
+    recorder.leavesRoom = false;
     join(world, EARLIEST, recorder);
     world.nowMs += 1000;
-    recorder.hasRoom = true;
-    recorder.catchUp!.drained();
+    recorder.leavesRoom = true;
+    recorder.drain();
     expect(recorder.events).toEqual(["replay 1,2", "gap 2..4", "live 4"]);
   });
 
   test("is not live before it is drained, though it has read everything", () => {
     const world = filled(2);
     const recorder = new Recorder(world.channel);
-    recorder.hasRoom = false;
+    recorder.leavesRoom = false;
     join(world, EARLIEST, recorder);
     world.publish("3");
     world.channel.fanOut.flush();
     expect(recorder.events).toEqual(["replay 1,2"]);
-    recorder.hasRoom = true;
-    recorder.catchUp!.drained();
+    recorder.leavesRoom = true;
+    recorder.drain();
     expect(recorder.events).toEqual(["replay 1,2", "replay 3", "live 3"]);
   });
 });
@@ -144,7 +204,7 @@ describe("CatchUp.stop()", () => {
       if (event.startsWith(name)) recorder.catchUp!.stop();
     };
     join(world, after(world, 0), recorder);
-    recorder.catchUp!.drained();
+    recorder.drain();
     recorder.catchUp!.run();
     expect(recorder.events).toEqual(name === "gap" ? ["gap 0..1"] : ["gap 0..1", "replay 2,3"]);
   });
@@ -162,10 +222,10 @@ describe("CatchUp.stop()", () => {
   test("while the buffer is full ends it", () => {
     const world = filled(5);
     const recorder = new Recorder(world.channel);
-    recorder.hasRoom = false;
+    recorder.leavesRoom = false;
     join(world, EARLIEST, recorder);
     recorder.catchUp!.stop();
-    recorder.catchUp!.drained();
+    recorder.drain();
     expect(recorder.events).toEqual(["replay 1,2"]);
   });
 });

@@ -9,8 +9,14 @@ import type { Start } from "./position.ts";
 export interface Receiver {
   /** Tells of a gap. MUST reach the client before anything that is delivered later. */
   gap(gap: Gap): void;
-  /** Writes messages to this subscriber alone. Returns false when its buffer is full. */
-  replay(batch: readonly Message[]): boolean;
+  /** Whether there is room to replay. Where there is none, `CatchUp.drained` MUST be called later. */
+  readonly hasRoom: boolean;
+  /**
+   * Writes messages to this subscriber alone, as long as there is room; the first in any case.
+   *
+   * @returns How many it took.
+   */
+  replay(batch: readonly Message[]): number;
   /**
    * The subscriber is level with the fan-out: it MUST join its group in this very turn.
    *
@@ -21,37 +27,44 @@ export interface Receiver {
   fail(error: unknown): void;
 }
 
-/** Messages and bytes of one page. A page is written whole, so it bounds what a slow client buffers. */
-const PAGE = { count: 256, bytes: 256 * 1024 };
+/** Messages of one page. */
+const PAGE_COUNT = 256;
+
+/** @returns A page that fits into the half of a buffer that is for history, twice. */
+export function pageOf(bufferBytes: number): Omit<ReadLimit, "through"> {
+  return { count: PAGE_COUNT, bytes: bufferBytes / 4 };
+}
 
 export class CatchUp {
   readonly #channel: Channel;
   readonly #receiver: Receiver;
-  readonly #start: Start;
   readonly #page: Omit<ReadLimit, "through">;
-  #cursor: Cursor | null;
+  readonly #cursor: Cursor;
   #state: "ready" | "reading" | "full" | "delivering" | "done" = "ready";
 
-  constructor(channel: Channel, receiver: Receiver, start: Start, page = PAGE) {
+  constructor(
+    channel: Channel,
+    receiver: Receiver,
+    start: Start,
+    page: Omit<ReadLimit, "through">,
+  ) {
     this.#channel = channel;
     this.#receiver = receiver;
-    this.#start = start;
     this.#page = page;
-    // Within a delivery a position may be of a message that is not sent out yet: it is looked at later.
-    const isEarly = start.from === "after" && channel.fanOut.isDelivering;
-    this.#cursor = isEarly ? null : new Cursor(channel, start);
+    this.#cursor = new Cursor(channel, start);
   }
 
   /** Goes on until the subscriber is level, its buffer is full, or a page has to be waited for. */
   run(): void {
     while (this.#state === "ready") {
       if (this.#channel.fanOut.isDelivering) return this.#waitForDelivery();
-      const cursor = (this.#cursor ??= new Cursor(this.#channel, this.#start));
-      if (cursor.isLevel) {
+      if (this.#cursor.isLevel) {
         this.#state = "done";
-        return this.#receiver.live(cursor.position);
+        return this.#receiver.live(this.#cursor.position);
       }
-      const step = this.#read(cursor);
+      // Others may write to the same connection: it can be full before anything was replayed.
+      if (!this.#receiver.hasRoom) return void (this.#state = "full");
+      const step = this.#read();
       if (step === null) return;
       this.#take(step);
     }
@@ -80,9 +93,9 @@ export class CatchUp {
   }
 
   /** Null when the page has to be waited for, or can't be read. */
-  #read(cursor: Cursor): Step | null {
+  #read(): Step | null {
     try {
-      const step = cursor.read(this.#page);
+      const step = this.#cursor.read(this.#page);
       if (!(step instanceof Promise)) return step;
       this.#state = "reading";
       step.then((read) => this.#resume(read)).catch(this.#fail);
@@ -103,7 +116,10 @@ export class CatchUp {
     if (gap) this.#receiver.gap(gap);
     // Telling of the gap may have found the client gone.
     if (messages.length === 0 || this.#state !== "ready") return;
-    if (!this.#receiver.replay(messages) && this.#state === "ready") this.#state = "full";
+    const taken = this.#receiver.replay(messages);
+    if (this.#state !== "ready") return;
+    if (taken < messages.length) this.#cursor.rewind(messages[taken]!);
+    if (!this.#receiver.hasRoom) this.#state = "full";
   }
 
   readonly #fail = (error: unknown): void => {

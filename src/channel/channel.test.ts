@@ -1,16 +1,19 @@
 import { describe, expect, test } from "bun:test";
 import { CatchUp } from "./catch-up.ts";
+import type { Channel } from "./channel.ts";
 import { ChannelError } from "./errors.ts";
 import type { Message } from "./message.ts";
 import { LIVE } from "./position.ts";
 import { AsyncLog, endTurn, openWorld, Recorder } from "./testing.ts";
+
+const PAGE = { count: 10, bytes: 1000 };
 
 describe("Channel.publish()", () => {
   test("answers after the commit, with the ids, and sends out when the turn ends", async () => {
     const batches: (readonly Message[])[] = [];
     const { channel } = openWorld({ onCommit: (batch) => batches.push(batch) });
     const recorder = new Recorder(channel);
-    new CatchUp(channel, recorder, LIVE).run();
+    new CatchUp(channel, recorder, LIVE, PAGE).run();
     const committed = channel.publish([{ data: "a" }, { data: "b" }]) as readonly Message[];
     expect(committed.map(({ id }) => id)).toEqual([1, 2].map((n) => `${channel.log.epoch}-${n}`));
     expect(batches).toEqual([committed]);
@@ -47,6 +50,35 @@ describe("Channel.publish()", () => {
   });
 });
 
+describe("Channel with more to send out than its turns take", () => {
+  /** Takes messages of a thousand bytes until it refuses one. */
+  function fill(channel: Channel): number {
+    for (let taken = 0; ; taken++) {
+      try {
+        void channel.publish([{ data: "x".repeat(1000) }]);
+      } catch (error) {
+        expect(error).toMatchObject({ code: "overloaded" });
+        return taken;
+      }
+    }
+  }
+
+  test("refuses further messages until some went out, and loses none", async () => {
+    const { channel } = openWorld({ maxBytes: 1000, maxBatchBytes: 1000, size: 0 });
+    const recorder = new Recorder(channel);
+    new CatchUp(channel, recorder, LIVE, PAGE).run();
+    const taken = fill(channel);
+    expect(taken).toBeGreaterThan(20);
+    expect(() => channel.inject(() => ({ data: 1 }), 0)).toThrow("more to send out");
+    await endTurn();
+    await endTurn();
+    expect(fill(channel)).toBe(2);
+    await channel.close();
+    const all = Array.from({ length: taken + 2 }, (_, i) => `${i + 1}`);
+    expect(recorder.events.slice(1)).toEqual(all);
+  });
+});
+
 describe("Channel.inject()", () => {
   test("commits like any publish", () => {
     const { channel } = openWorld({ transforms: [() => null] });
@@ -58,7 +90,8 @@ describe("Channel.inject()", () => {
 describe("Channel.subscribers", () => {
   test("counts the members of all groups", () => {
     const { channel } = openWorld();
-    for (const key of ["a", "a", "b"]) new CatchUp(channel, new Recorder(channel, key), LIVE).run();
+    for (const key of ["a", "a", "b"])
+      new CatchUp(channel, new Recorder(channel, key), LIVE, PAGE).run();
     expect(channel.subscribers).toBe(3);
   });
 });
@@ -76,7 +109,7 @@ describe("Channel.close()", () => {
   test("commits what waits for transforms and sends everything out", async () => {
     const { channel } = openWorld({ transforms: [(draft) => endTurn().then(() => draft)] });
     const recorder = new Recorder(channel);
-    new CatchUp(channel, recorder, LIVE).run();
+    new CatchUp(channel, recorder, LIVE, PAGE).run();
     const calls = [channel.publish([{ data: "a" }]), channel.publish([{ data: "b" }])];
     await channel.close();
     expect(recorder.events.slice(1).join()).toBe("1,2");

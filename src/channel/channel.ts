@@ -1,5 +1,5 @@
 /** A named, ordered stream of messages: takes drafts in, commits them, and fans them out. */
-import { channelClosed } from "./errors.ts";
+import { backlogged, channelClosed } from "./errors.ts";
 import { FanOut } from "./fan-out.ts";
 import type { Log, MaybePromise } from "./log.ts";
 import type { Draft, Message, SealedDraft } from "./message.ts";
@@ -13,10 +13,15 @@ export interface ChannelOptions extends Omit<PipelineOptions, "channel"> {
   readonly name: string;
   /** Opens the channel's log; what it commits, from here or another node, goes to `onCommit`. */
   readonly openLog: (onCommit: CommitListener) => Log;
+  /** Bytes that go out to the subscribers in one turn, or one message where that is larger. */
+  readonly maxBatchBytes: number;
   readonly onFanOutError: (error: unknown) => void;
   /** Called with every batch after its commit, such as for sinks. MUST NOT throw. */
   readonly onCommit?: CommitListener | undefined;
 }
+
+/** What may wait to be sent out when more is taken: this many of the largest messages and batches. */
+const MAX_BACKLOG = 16;
 
 export class Channel {
   readonly name: string;
@@ -25,20 +30,22 @@ export class Channel {
   /** Messages committed in this life. */
   published = 0;
   readonly #pipeline: Pipeline;
+  readonly #maxBacklogBytes: number;
   /** Commits under way, of a log that takes its time. */
   readonly #appends = new Set<Promise<unknown>>();
   #closed = false;
 
   constructor(options: ChannelOptions) {
-    const { name, openLog, onCommit } = options;
+    const { name, openLog, onCommit, maxBatchBytes } = options;
     this.name = name;
+    this.#maxBacklogBytes = MAX_BACKLOG * (options.maxBytes + maxBatchBytes);
     this.#pipeline = new Pipeline({ ...options, channel: name });
     this.log = openLog((batch) => {
       this.published += batch.length;
       this.fanOut.push(batch);
       onCommit?.(batch);
     });
-    this.fanOut = new FanOut(this.log.top, options.onFanOutError);
+    this.fanOut = new FanOut(this.log.top, maxBatchBytes, options.onFanOutError);
   }
 
   /** Subscribers that hold a connection now. */
@@ -58,7 +65,7 @@ export class Channel {
    * @throws {ChannelError} When a draft is refused; nothing is committed then.
    */
   publish(drafts: readonly IncomingDraft[]): MaybePromise<readonly Message[]> {
-    if (this.#closed) throw channelClosed(this.name);
+    this.#check();
     return this.#pipeline.run(drafts, this.#commit);
   }
 
@@ -66,13 +73,13 @@ export class Channel {
    * Commits what `produce` gives when its turn comes, after the transforms from index `from` on.
    *
    * @see Pipeline.inject
-   * @throws {ChannelError} When too many drafts wait or the channel is closed.
+   * @throws {ChannelError} When too many drafts wait, or too much is to be sent out, or the channel is closed.
    */
   inject(
     produce: () => Draft | readonly Draft[] | null,
     from: number,
   ): MaybePromise<readonly Message[]> {
-    if (this.#closed) throw channelClosed(this.name);
+    this.#check();
     return this.#pipeline.inject(produce, from, this.#commit);
   }
 
@@ -81,8 +88,23 @@ export class Channel {
     this.#closed = true;
     await this.#pipeline.idle();
     await Promise.allSettled(this.#appends);
-    this.fanOut.flush();
+    await this.#sentOut();
     this.log.close();
+  }
+
+  #check(): void {
+    if (this.#closed) throw channelClosed(this.name);
+    // One large batch is paced out in a few turns. Publishers that are faster than that for long have
+    // to wait, for what waits here is bounded too.
+    if (this.fanOut.pendingBytes >= this.#maxBacklogBytes) throw backlogged(this.name);
+  }
+
+  /** All that was committed is on its way to the subscribers. */
+  #sentOut(): MaybePromise<void> {
+    this.fanOut.flush();
+    const { top } = this.log;
+    if (this.fanOut.flushed >= top) return;
+    return new Promise((resolve) => this.fanOut.whenFlushed(top, resolve));
   }
 
   readonly #commit = (sealed: readonly SealedDraft[]): MaybePromise<readonly Message[]> => {

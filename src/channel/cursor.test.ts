@@ -68,14 +68,16 @@ describe("Cursor starts", () => {
     expect(cursor.position).toBe(at(world, 4));
   });
 
-  test("after an acknowledged message that is not sent out yet send it out first", () => {
+  test("after an acknowledged message that is not sent out yet wait until it is", async () => {
     const world = filled(2);
-    world.publish("mine");
-    expect(world.channel.fanOut.flushed).toBe(2);
+    world.publish("mine", "another");
     const cursor = new Cursor(world.channel, after(at(world, 3)));
-    expect(world.channel.fanOut.flushed).toBe(3);
+    expect(world.channel.fanOut.flushed).toBe(2);
+    expect(cursor.isLevel).toBe(false);
+    expect(await cursor.read(ALL)).toEqual({ gap: null, messages: [] });
+    expect(world.channel.fanOut.flushed).toBe(4);
+    expect(offsets(cursor.read(ALL))).toEqual([4]);
     expect(cursor.isLevel).toBe(true);
-    expect(cursor.position).toBe(at(world, 3));
   });
 
   test("after anything else leave what waits for the end of the turn alone", () => {

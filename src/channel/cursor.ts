@@ -26,7 +26,6 @@ export class Cursor {
   /** The position is of another log: a gap, even where there is nothing to read. */
   #foreign = false;
 
-  /** MUST NOT be made from a position within a delivery: that message may have to be sent out first. */
   constructor(channel: Channel, start: Start) {
     this.#channel = channel;
     const { log, fanOut } = channel;
@@ -43,10 +42,7 @@ export class Cursor {
       case "after": {
         const { epoch, offset } = start.position;
         this.#shown = formatPosition(epoch, offset);
-        // A publisher that subscribes after its own acknowledged message is ahead of the fan-out:
-        // the batch has to go out first, or this reader would get it again.
-        if (epoch === log.epoch && offset > fanOut.flushed) fanOut.flush();
-        const isAhead = offset > fanOut.flushed;
+        const isAhead = offset > log.top;
         this.#foreign = epoch !== log.epoch || isAhead;
         this.#offset = epoch !== log.epoch ? 0 : isAhead ? fanOut.flushed : offset;
       }
@@ -60,16 +56,34 @@ export class Cursor {
 
   /** Whether everything that the fan-out has sent was read, and every gap told. */
   get isLevel(): boolean {
-    return this.#offset >= this.#channel.fanOut.flushed && !this.#foreign;
+    return this.#offset === this.#channel.fanOut.flushed && !this.#foreign;
   }
 
   /** Reads what comes next, up to what the fan-out has sent: the rest comes live. */
   read(limit: Omit<ReadLimit, "through">): MaybePromise<Step> {
     const through = this.#channel.fanOut.flushed;
+    if (this.#offset > through) return this.#waitToBeSent();
     const page = this.#channel.log.read(this.#offset, { through, ...limit });
     return page instanceof Promise
       ? page.then((read) => this.#advance(read, through))
       : this.#advance(page, through);
+  }
+
+  /** Takes back what was read but could not be given: the next read starts with this message. */
+  rewind({ offset }: Message): void {
+    this.#offset = offset - 1;
+    this.#shown = formatPosition(this.#channel.log.epoch, this.#offset);
+  }
+
+  /**
+   * A publisher that subscribes after its own acknowledged message is ahead of the fan-out: that has to
+   * go out first, or this reader would get it again.
+   */
+  #waitToBeSent(): Promise<Step> {
+    const { fanOut } = this.#channel;
+    return new Promise((resolve) =>
+      fanOut.whenFlushed(this.#offset, () => resolve({ gap: null, messages: [] })),
+    );
   }
 
   #advance(page: Page, through: number): Step {

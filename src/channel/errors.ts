@@ -39,6 +39,14 @@ export function overloaded(channel: string, limit: number): ChannelError {
   );
 }
 
+/** More was committed than went out to the subscribers yet. */
+export function backlogged(channel: string): ChannelError {
+  return new ChannelError(
+    "overloaded",
+    `channel "${channel}" has more to send out than its subscribers are sent in a turn; try again later`,
+  );
+}
+
 /** The channel was let go of, or the server stops. */
 export function channelClosed(channel: string): ChannelError {
   return new ChannelError("closed", `channel "${channel}" is closed`);

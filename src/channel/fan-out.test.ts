@@ -20,9 +20,13 @@ class Group implements FanOutGroup {
 }
 
 function open(...keys: string[]) {
+  return openBounded(1_000_000, ...keys);
+}
+
+function openBounded(maxBatchBytes: number, ...keys: string[]) {
   top = 10;
   const errors: unknown[] = [];
-  const fanOut = new FanOut(top, (error) => errors.push(error));
+  const fanOut = new FanOut(top, maxBatchBytes, (error) => errors.push(error));
   const groups = keys.map((key) => fanOut.group(key, () => new Group()));
   return { fanOut, groups, errors };
 }
@@ -98,7 +102,7 @@ describe("FanOut", () => {
 
   test("goes on after an error handler that throws", () => {
     top = 10;
-    const fanOut = new FanOut(top, (error) => {
+    const fanOut = new FanOut(top, 1_000_000, (error) => {
       throw error;
     });
     const group = fanOut.group("a", () => new Group());
@@ -159,5 +163,63 @@ describe("FanOut", () => {
     fanOut.push(messages(1));
     fanOut.flush();
     expect(late[0]!.batches).toEqual([[12]]);
+  });
+
+  test("sends what is over its bytes a turn in the next turns, in order", async () => {
+    // A message counts for about 100 bytes beside its data.
+    const { fanOut, groups } = openBounded(250, "a", "b");
+    fanOut.push(messages(5));
+    expect(fanOut.pendingBytes).toBeGreaterThan(500);
+    await endTurn();
+    expect(groups[0]!.batches).toEqual([[11, 12]]);
+    expect(fanOut.flushed).toBe(12);
+    fanOut.push(messages(1));
+    await endTurn();
+    await endTurn();
+    for (const group of groups) {
+      expect(group.batches).toEqual([
+        [11, 12],
+        [13, 14],
+        [15, 16],
+      ]);
+    }
+    expect(fanOut.flushed).toBe(16);
+    expect(fanOut.pendingBytes).toBe(0);
+  });
+
+  test("sends one message a turn where each is over its bytes", async () => {
+    const { fanOut, groups } = openBounded(1, "a");
+    fanOut.push(messages(2));
+    await endTurn();
+    expect(groups[0]!.batches).toEqual([[11]]);
+    await endTurn();
+    expect(groups[0]!.batches).toEqual([[11], [12]]);
+  });
+
+  test("paces nothing where nobody listens", async () => {
+    const { fanOut } = openBounded(1);
+    fanOut.push(messages(5));
+    await endTurn();
+    expect(fanOut.flushed).toBe(15);
+    expect(fanOut.pendingBytes).toBe(0);
+  });
+
+  test("tells those who wait for a message once it is out, before the next batch", async () => {
+    const { fanOut, groups } = openBounded(1, "a");
+    const told: string[] = [];
+    const wait = (offset: number) =>
+      fanOut.whenFlushed(offset, () => told.push(`${offset} at ${fanOut.flushed}`));
+    groups[0]!.onDeliver = () => told.push(`deliver ${fanOut.flushed}`);
+    fanOut.push(messages(3));
+    for (const offset of [12, 11, 12]) wait(offset);
+    for (let i = 0; i < 3; i++) await endTurn();
+    expect(told).toEqual([
+      "deliver 11",
+      "11 at 11",
+      "deliver 12",
+      "12 at 12",
+      "12 at 12",
+      "deliver 13",
+    ]);
   });
 });

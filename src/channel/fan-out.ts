@@ -16,22 +16,48 @@ export interface FanOutGroup {
   deliver(batch: readonly Message[]): void;
 }
 
+/** One that waits for a message to be sent out. */
+interface Waiter {
+  readonly offset: number;
+  readonly then: () => void;
+}
+
+/** What a message counts for beside its data and names: without it, a batch could have any number. */
+const OVERHEAD_BYTES = 96;
+
+/**
+ * How fast it goes on with what was too much for one turn. A turn alone is too short for a client to
+ * read in: one that keeps up on a fast network would be taken for a slow one after a large batch.
+ */
+const PACE_BYTES_PER_MS = 64 * 1024;
+
 export class FanOut implements TurnWork {
   readonly #groups = new Map<string, FanOutGroup>();
   readonly #onError: (error: unknown) => void;
+  readonly #maxBatchBytes: number;
   #pending: Message[] = [];
+  #pendingBytes = 0;
   #queued = false;
   #delivering = false;
   readonly #afterDelivery: (() => void)[] = [];
+  #waiters: Waiter[] = [];
   #flushed: number;
 
   /**
    * @param top Offset of the newest message at the start: nothing up to it is sent again.
+   * @param maxBatchBytes Bytes of one batch, or one message where that is larger. What is over it waits
+   *   for a later turn, so that a client that keeps up is not taken for a slow one.
    * @param onError MUST NOT throw.
    */
-  constructor(top: number, onError: (error: unknown) => void) {
+  constructor(top: number, maxBatchBytes: number, onError: (error: unknown) => void) {
     this.#flushed = top;
+    this.#maxBatchBytes = maxBatchBytes;
     this.#onError = onError;
+  }
+
+  /** Bytes that wait to be sent out. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
   }
 
   /** Offset up to which every group has been served. */
@@ -47,6 +73,11 @@ export class FanOut implements TurnWork {
   /** Calls `then` once the batch that is going out is out, before any other: one may join there. */
   afterDelivery(then: () => void): void {
     this.#afterDelivery.push(then);
+  }
+
+  /** Calls `then` once the message with this offset, which is committed, is out. One may join there. */
+  whenFlushed(offset: number, then: () => void): void {
+    this.#waiters.push({ offset, then });
   }
 
   /** Members of all groups. */
@@ -66,24 +97,28 @@ export class FanOut implements TurnWork {
     return group as G;
   }
 
-  /** Takes in what was committed; it goes out when the turn ends. */
+  /** Takes in what was committed; it goes out when the turn ends, or in several turns when it is much. */
   push(batch: readonly Message[]): void {
-    for (const message of batch) this.#pending.push(message);
-    if (!this.#queued && batch.length > 0) {
-      this.#queued = true;
-      atTurnEnd(this);
+    for (const message of batch) {
+      this.#pending.push(message);
+      this.#pendingBytes += costOf(message);
     }
+    this.#queue();
   }
 
-  /** Sends out what was taken in. Within a delivery it does nothing: that batch has to be out first. */
+  /**
+   * Sends out one batch of what was taken in. Within a delivery it does nothing: that batch has to be
+   * out first.
+   */
   flush(): void {
     if (this.#delivering) return;
     // One that waits to join may ask for this flush: the others join first, or they would miss it.
     this.#letJoin();
     this.#queued = false;
-    const batch = this.#pending;
-    if (batch.length === 0) return;
-    this.#pending = [];
+    if (this.#pending.length === 0) return;
+    const pendingBytes = this.#pendingBytes;
+    const batch = this.#takeBatch();
+    this.#queue(pendingBytes - this.#pendingBytes);
     this.#flushed = batch[batch.length - 1]!.offset;
     this.#delivering = true;
     try {
@@ -98,8 +133,45 @@ export class FanOut implements TurnWork {
     this.#letJoin();
   }
 
+  /** @param sentBytes Bytes of the batch before, which the subscribers get time to read. */
+  #queue(sentBytes = 0): void {
+    if (this.#queued || this.#pending.length === 0) return;
+    this.#queued = true;
+    const pauseMs = sentBytes / PACE_BYTES_PER_MS;
+    if (pauseMs < 1) atTurnEnd(this);
+    else setTimeout(() => this.flush(), pauseMs);
+  }
+
+  #takeBatch(): readonly Message[] {
+    const pending = this.#pending;
+    // Where nobody listens nothing has to be paced.
+    if (this.#pendingBytes <= this.#maxBatchBytes || this.#groups.size === 0) {
+      this.#pending = [];
+      this.#pendingBytes = 0;
+      return pending;
+    }
+    let bytes = costOf(pending[0]!);
+    let count = 1;
+    for (; count < pending.length; count++) {
+      const cost = costOf(pending[count]!);
+      if (bytes + cost > this.#maxBatchBytes) break;
+      bytes += cost;
+    }
+    this.#pendingBytes -= bytes;
+    return pending.splice(0, count);
+  }
+
   #letJoin(): void {
+    if (this.#waiters.length > 0) this.#letWaitersJoin();
     for (let then; (then = this.#afterDelivery.shift());) this.#try(then);
+  }
+
+  #letWaitersJoin(): void {
+    const waiters = this.#waiters;
+    this.#waiters = waiters.filter(({ offset }) => offset > this.#flushed);
+    for (const { offset, then } of waiters) {
+      if (offset <= this.#flushed) this.#afterDelivery.push(then);
+    }
   }
 
   /** What throws, though its contract forbids it, must not keep the batch from the others. */
@@ -110,4 +182,9 @@ export class FanOut implements TurnWork {
       this.#onError(error);
     }
   }
+}
+
+/** About as many bytes as the message takes on the wire, whatever the framing. */
+function costOf({ size, channel, event }: Message): number {
+  return size + channel.length + (event?.length ?? 0) + OVERHEAD_BYTES;
 }

@@ -5,6 +5,7 @@ import { Run, type Operation, type Pick, type Setup } from "./run.testing.ts";
 
 const setup: fc.Arbitrary<Setup> = fc.record({
   retention: fc.record({ size: fc.nat(8), ttlMs: fc.constantFrom(20, 60, Infinity, Infinity) }),
+  maxBatchBytes: fc.constantFrom(1, 1000, 1_000_000),
   isSlowLog: fc.boolean(),
   hasTransforms: fc.boolean(),
 });
@@ -53,7 +54,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
       pick,
       which,
       key: fc.constantFrom("0", "1"),
-      room: fc.array(fc.boolean(), { maxLength: 4 }),
+      room: fc.array(fc.nat(4), { maxLength: 4 }),
       meddle,
     }),
   },

@@ -64,14 +64,14 @@ export class Reader {
   #isSilent = false;
   /** Showed a position that is none of this log: a gap comes first. */
   #foreign: "another epoch" | "ahead" | null = null;
-  readonly #top: number;
+  readonly #flushed: number;
 
   constructor(life: Life, start: Start, name: string) {
     this.life = life;
     this.name = name;
-    this.#top = life.all.length;
     const { flushed } = life.channel.fanOut;
     this.at = flushed;
+    this.#flushed = flushed;
     if (start.from === "earliest") this.at = 0;
     if (start.from === "last") this.at = Math.max(0, flushed - start.count);
     this.#isSilent = start.from === "earliest" || start.from === "last";
@@ -80,7 +80,7 @@ export class Reader {
     this.shown = formatPosition(epoch, offset);
     this.at = offset;
     if (epoch !== life.channel.log.epoch) this.#foreign = "another epoch";
-    else if (offset > this.#top) this.#foreign = "ahead";
+    else if (offset > life.all.length) this.#foreign = "ahead";
   }
 
   sawGap({ after, id }: Gap): void {
@@ -93,9 +93,9 @@ export class Reader {
       this.#check(to > this.at, `gap to ${id}, where nothing is missing`);
       this.#check(to <= this.life.gone(), `gap to ${id}, but only ${this.life.gone()} may be gone`);
     } else {
-      // All that the new epoch still has comes after the gap; a position ahead goes on from the top.
+      // All that the new epoch still has comes after the gap; a position ahead goes on with what comes.
       const isAhead = this.#foreign === "ahead";
-      const [from, kept] = isAhead ? [this.#top, this.life.all.length] : [0, this.life.gone()];
+      const [from, kept] = isAhead ? [this.#flushed, this.life.all.length] : [0, this.life.gone()];
       this.#check(to >= from && to <= kept, `gap to ${id} leaves out what is kept`);
       this.#foreign = null;
     }
@@ -103,7 +103,6 @@ export class Reader {
   }
 
   saw(batch: readonly Message[]): void {
-    this.#settle();
     for (const message of batch) {
       const { offset, id } = message;
       if (this.#isSilent && offset - 1 <= this.life.gone()) this.at = Math.max(this.at, offset - 1);
@@ -118,17 +117,11 @@ export class Reader {
   sawLevel(position: string): void {
     const { flushed } = this.life.channel.fanOut;
     const { epoch } = this.life.channel.log;
-    this.#settle();
     if (this.#isSilent && flushed <= this.life.gone()) this.at = Math.max(this.at, flushed);
     this.#check(this.#foreign === null, `live before the gap of a foreign position`);
     this.#check(this.at === flushed, `live at ${this.at}, but ${flushed} were sent out`);
     this.#check(position === formatPosition(epoch, flushed), `live at position ${position}`);
     this.#moveTo(flushed, position);
-  }
-
-  /** A join that waits for the end of a delivery may find that its position is no longer ahead. */
-  #settle(): void {
-    if (this.#foreign === "ahead" && this.at <= this.life.all.length) this.#foreign = null;
   }
 
   #moveTo(offset: number, id: string): void {
@@ -145,15 +138,15 @@ export class Reader {
 /** A client that holds a connection, as on WebSocket, SSE and HTTP/2 push. */
 export class Subscriber extends Reader implements Receiver {
   state: "catching up" | "live" | "gone" = "catching up";
-  /** What `replay` says of the buffer, call by call; when it ends there is always room. */
-  readonly room: boolean[];
+  /** How many messages fit, replay by replay, before the buffer is full; when it ends all do. */
+  readonly room: number[];
   /** Called after all that happens to it. */
   onEvent: () => void = () => {};
   readonly #key: string;
   readonly #catchUp: CatchUp;
   #isFull = false;
 
-  constructor(life: Life, start: Start, name: string, key: string, room: readonly boolean[]) {
+  constructor(life: Life, start: Start, name: string, key: string, room: readonly number[]) {
     super(life, start, name);
     this.#key = key;
     this.room = [...room];
@@ -181,14 +174,20 @@ export class Subscriber extends Reader implements Receiver {
     this.onEvent();
   }
 
-  replay(batch: readonly Message[]): boolean {
+  get hasRoom(): boolean {
+    return !this.#isFull;
+  }
+
+  replay(batch: readonly Message[]): number {
     this.life.check(this.state === "catching up", `replay while ${this.state}`);
     this.life.check(batch.length > 0 && batch.length <= PAGE.count, `page of ${batch.length}`);
     this.life.check(!this.#isFull, `replay while the buffer is full`);
-    this.saw(batch);
+    const room = this.room.shift() ?? PAGE.count + 1;
+    const taken = Math.min(batch.length, Math.max(1, room));
+    this.#isFull = room <= batch.length;
+    this.saw(batch.slice(0, taken));
     this.onEvent();
-    this.#isFull = !(this.room.shift() ?? true);
-    return !this.#isFull;
+    return taken;
   }
 
   live(position: string): void {

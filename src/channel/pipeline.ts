@@ -2,6 +2,7 @@
 import { overloaded, type ChannelError } from "./errors.ts";
 import type { MaybePromise } from "./log.ts";
 import { sealDraft, type Draft, type SealedDraft } from "./message.ts";
+import { RawTexts } from "./pipeline-raw.ts";
 
 /** Changes a draft, splits it into several, or drops it (null). It may take its time: order is kept. */
 export type Transform = (draft: Draft) => MaybePromise<Draft | readonly Draft[] | null>;
@@ -149,7 +150,11 @@ export class Pipeline {
   }
 
   #transform(drafts: readonly IncomingDraft[], from = 0): MaybePromise<SealedDraft[]> {
-    let current: MaybePromise<Draft[]> = drafts.map(({ raw: _raw, ...draft }) => draft);
+    const texts = new RawTexts();
+    let current: MaybePromise<Draft[]> = drafts.map(({ raw, ...draft }) => {
+      if (raw !== undefined) texts.keep(draft, raw);
+      return draft;
+    });
     this.#options.transforms.forEach((transform, index) => {
       if (index < from) return;
       current =
@@ -158,7 +163,8 @@ export class Pipeline {
           : this.#apply(transform, index, current);
     });
     const last = this.#options.transforms.length - 1;
-    const seal = (list: readonly Draft[]) => list.flatMap((draft) => this.#seal(draft, last));
+    const seal = (list: readonly Draft[]) =>
+      list.flatMap((draft) => this.#seal(draft, last, texts.of(draft)));
     return current instanceof Promise ? current.then(seal) : seal(current);
   }
 
@@ -201,9 +207,9 @@ export class Pipeline {
     }
   }
 
-  #seal(draft: Draft, index: number): SealedDraft[] {
+  #seal(draft: Draft, index: number, raw: string | undefined): SealedDraft[] {
     try {
-      return [sealDraft(draft, this.#options.maxBytes)];
+      return [sealDraft(draft, this.#options.maxBytes, raw)];
     } catch (error) {
       this.#options.onTransformError(error as ChannelError, index);
       return [];

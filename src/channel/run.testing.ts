@@ -22,7 +22,7 @@ export type Pick = "live" | "earliest" | "last" | "after" | "foreign" | "ahead";
 export type Operation =
   | { do: "publish"; drafts: readonly PlannedDraft[] }
   | { do: "inject" }
-  | { do: "join"; pick: Pick; which: number; key: string; room: boolean[]; meddle: Meddle }
+  | { do: "join"; pick: Pick; which: number; key: string; room: number[]; meddle: Meddle }
   | { do: "poll"; pick: Pick; which: number; limit: number }
   | { do: "poll again" | "give up" | "leave" | "come back" | "drain"; which: number }
   | { do: "wait"; ms: number }
@@ -33,6 +33,8 @@ type Meddle = { at: number; does: "publish" | "join" | "leave" | "flush" } | nul
 
 export interface Setup {
   readonly retention: Retention;
+  /** Bytes of one flush: a message has about 300. */
+  readonly maxBatchBytes: number;
   readonly isSlowLog: boolean;
   readonly hasTransforms: boolean;
 }
@@ -136,10 +138,11 @@ export class Run {
   }
 
   #open(nowMs: number): [World, Life] {
-    const { retention, isSlowLog, hasTransforms } = this.#setup;
+    const { retention, maxBatchBytes, isSlowLog, hasTransforms } = this.#setup;
     const pause = (label: string) => this.#scheduler.schedule(Promise.resolve(), label);
     const world = openWorld({
       ...retention,
+      maxBatchBytes,
       maxWaiting: 6,
       validate: (data) => {
         if ((data as Planned).isRefused) throw new SchemaError("prices", ["/ is refused"]);
@@ -224,7 +227,7 @@ export class Run {
     this.#add(this.#start(pick, which), this.#name(pick), key, room, meddle);
   }
 
-  #add(start: Start, name: string, key: string, room: readonly boolean[], meddle: Meddle): void {
+  #add(start: Start, name: string, key: string, room: readonly number[], meddle: Meddle): void {
     const subscriber = new Subscriber(this.#life, start, name, key, room);
     let events = 0;
     subscriber.onEvent = () => {
@@ -297,7 +300,8 @@ export class Run {
   async #rest(isDone: () => boolean): Promise<void> {
     for (let quiet = 0, turns = 0; quiet < 3; turns++) {
       if (turns > 1000) throw new Error("the channel does not come to rest");
-      quiet = this.#scheduler.count() > 0 || !isDone() ? 0 : quiet + 1;
+      const isBusy = this.#scheduler.count() > 0 || this.#world.channel.fanOut.pendingBytes > 0;
+      quiet = isBusy || !isDone() ? 0 : quiet + 1;
       while (this.#scheduler.count() > 0) await this.#scheduler.waitOne();
       await endTurn();
       this.#note();

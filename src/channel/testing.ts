@@ -27,6 +27,7 @@ export function openWorld(options: WorldOptions = {}): World {
   const channel = new Channel({
     name: "prices",
     maxBytes: 1024,
+    maxBatchBytes: 1_000_000,
     maxWaiting: 100,
     transforms: [],
     openLog: (onCommit) => wrap(broker.open("prices", { size, ttlMs }, onCommit)),
@@ -114,7 +115,10 @@ export class RecordingGroup implements FanOutGroup {
 /** A subscriber that writes down all that happens to it: `gap 0..3`, `replay 4,5`, `live 5`, `6`. */
 export class Recorder implements Receiver {
   readonly events: string[] = [];
-  /** What `replay` says of the buffer. */
+  /** Whether there is room after a replay; where there is none, `drain` makes some. */
+  leavesRoom = true;
+  /** Messages that one replay takes at most. */
+  takes = Infinity;
   hasRoom = true;
   /** Called after each event is written down. */
   onEvent: (event: string) => void = () => {};
@@ -131,9 +135,16 @@ export class Recorder implements Receiver {
     this.#write(`gap ${this.#short(after)}..${this.#short(id)}`);
   }
 
-  replay(batch: readonly Message[]): boolean {
-    this.#write(`replay ${batch.map(({ offset }) => offset).join()}`);
-    return this.hasRoom;
+  replay(batch: readonly Message[]): number {
+    const taken = batch.slice(0, this.takes);
+    this.hasRoom = this.leavesRoom && taken.length === batch.length;
+    this.#write(`replay ${taken.map(({ offset }) => offset).join()}`);
+    return taken.length;
+  }
+
+  drain(): void {
+    this.hasRoom = true;
+    this.catchUp!.drained();
   }
 
   live(position: string): void {

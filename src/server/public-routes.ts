@@ -129,7 +129,7 @@ export class PublicRoutes {
         start,
         listener: arrival.listener,
         subscriber: client,
-        submit: (draft) => client.submit(draft),
+        submit: submitBy(client),
       });
     };
     // Whom it would refuse opens no channel.
@@ -267,6 +267,11 @@ function stopping(): RequestError {
   return new RequestError(503, "stopping", "the server stops; come back to another, or later", {
     headers: { "retry-after": "1", connection: "close" },
   });
+}
+
+/** Made here, so that it keeps the client alone alive, and not the request that it came with. */
+function submitBy(client: ChannelClient): ChannelClient["submit"] {
+  return (draft) => client.submit(draft);
 }
 
 function isUpgrade(request: Request): boolean {

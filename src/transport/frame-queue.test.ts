@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { FrameQueue, type Frame } from "./frame-queue.ts";
+import { FrameQueue } from "./frame-queue.ts";
 import type { Socket } from "./transport.ts";
+
+type Frame = string | Uint8Array;
 
 /** What the queue uses of a socket. */
 function fakeSocket(readyState = 1) {
@@ -16,25 +18,32 @@ function fakeSocket(readyState = 1) {
 /** A queue whose frames are let go on by hand. */
 function gatedQueue() {
   const taken: Frame[] = [];
-  const gates: (() => void)[] = [];
-  const queue = new FrameQueue((frame) => {
+  const gates: { frame: Frame; open: () => void }[] = [];
+  const queue = new FrameQueue<Frame>((frame) => {
     taken.push(frame);
-    return new Promise((resolve) => gates.push(resolve));
+    return new Promise((open) => gates.push({ frame, open }));
   });
-  const next = async () => {
-    gates.shift()!();
+  /** Ends the work on one frame, or on the oldest. */
+  const next = async (frame?: Frame) => {
+    const index = frame === undefined ? 0 : gates.findIndex((gate) => gate.frame === frame);
+    gates.splice(index, 1)[0]!.open();
     // A few turns of the microtask queue, in which the next frame is taken.
     await new Promise((resolve) => setImmediate(resolve));
   };
   return { queue, taken, gates, next };
 }
 
+/** Pushes one frame into a lane, which counts for its length. */
+function push(queue: FrameQueue<Frame>, socket: Socket, frame: Frame, lane?: string): void {
+  queue.push(socket, frame, frame.length, lane);
+}
+
 describe("FrameQueue", () => {
   test("takes frames at once as long as none makes it wait", () => {
     const taken: Frame[] = [];
     const { socket, calls } = fakeSocket();
-    const queue = new FrameQueue((frame) => void taken.push(frame));
-    for (let i = 0; i < 100; i++) queue.push(socket, String(i));
+    const queue = new FrameQueue<Frame>((frame) => void taken.push(frame));
+    for (let i = 0; i < 100; i++) push(queue, socket, String(i));
     expect(taken).toHaveLength(100);
     expect(calls).toEqual([]);
   });
@@ -42,51 +51,78 @@ describe("FrameQueue", () => {
   test("takes the next frame when the one before is done, in order, empty ones too", async () => {
     const { queue, taken, next } = gatedQueue();
     const { socket } = fakeSocket();
-    for (const frame of ["a", "", "c"]) queue.push(socket, frame);
+    for (const frame of ["a", "", "c"]) push(queue, socket, frame);
     expect(taken).toEqual(["a"]);
     await next();
     expect(taken).toEqual(["a", ""]);
     await next();
     await next();
     expect(taken).toEqual(["a", "", "c"]);
-    queue.push(socket, "d");
+    push(queue, socket, "d");
     expect(taken).toEqual(["a", "", "c", "d"]);
   });
 
-  test("stops reading at 32 frames that wait, and goes on when all are done", async () => {
+  test("stops reading at more than 32 frames, and goes on when half of them are done", async () => {
     const { queue, taken, gates, next } = gatedQueue();
     const { socket, calls } = fakeSocket();
-    for (let i = 0; i < 32; i++) queue.push(socket, String(i));
+    for (let i = 0; i < 32; i++) push(queue, socket, String(i));
     expect(calls).toEqual([]);
-    queue.push(socket, "32");
-    queue.push(socket, "33");
+    push(queue, socket, "32");
+    push(queue, socket, "33");
     expect(calls).toEqual(["pause"]);
+    for (let done = 0; done < 17; done++) await next();
+    expect(calls).toEqual(["pause"]);
+    await next();
+    expect(calls).toEqual(["pause", "resume"]);
     while (gates.length > 0) await next();
     expect(taken).toHaveLength(34);
     expect(calls).toEqual(["pause", "resume"]);
   });
 
-  test("stops reading at 64 KiB that wait, however few the frames", async () => {
+  test("stops reading at more than 256 KiB, however few the frames", async () => {
     const { queue, gates, next } = gatedQueue();
     const { socket, calls } = fakeSocket();
-    queue.push(socket, "first");
-    queue.push(socket, new Uint8Array(40 * 1024));
+    push(queue, socket, "first");
+    push(queue, socket, new Uint8Array(160 * 1024));
     expect(calls).toEqual([]);
-    queue.push(socket, "x".repeat(30 * 1024));
+    push(queue, socket, "x".repeat(120 * 1024));
     expect(calls).toEqual(["pause"]);
     while (gates.length > 0) await next();
     expect(calls).toEqual(["pause", "resume"]);
     // What was taken counts no more.
-    queue.push(socket, "again");
-    queue.push(socket, "x".repeat(60 * 1024));
+    push(queue, socket, "again");
+    push(queue, socket, "x".repeat(240 * 1024));
     expect(calls).toEqual(["pause", "resume"]);
   });
 
   test("does not wake a socket that is closed by then", async () => {
     const { queue, gates, next } = gatedQueue();
     const { socket, calls } = fakeSocket(3);
-    for (let i = 0; i < 40; i++) queue.push(socket, String(i));
+    for (let i = 0; i < 40; i++) push(queue, socket, String(i));
     while (gates.length > 0) await next();
     expect(calls).toEqual(["pause"]);
+  });
+
+  test("takes a frame of one lane while another lane's is under way", async () => {
+    const { queue, taken, next } = gatedQueue();
+    const { socket } = fakeSocket();
+    for (const frame of ["a1", "a2", "b1", "b2"]) push(queue, socket, frame, frame[0]);
+    expect(taken).toEqual(["a1", "b1"]);
+    await next("b1");
+    expect(taken).toEqual(["a1", "b1", "b2"]);
+    await next("a1");
+    expect(taken).toEqual(["a1", "b1", "b2", "a2"]);
+  });
+
+  test("bounds all lanes together, and goes on though one of them hangs", async () => {
+    const { queue, taken, gates, next } = gatedQueue();
+    const { socket, calls } = fakeSocket();
+    push(queue, socket, new Uint8Array(300 * 1024), "hangs");
+    expect(calls).toEqual([]);
+    for (let i = 0; i < 32; i++) push(queue, socket, String(i), `lane ${i % 8}`);
+    expect(calls).toEqual(["pause"]);
+    while (gates.length > 1) await next(gates[1]!.frame);
+    expect(taken).toHaveLength(33);
+    expect(calls).toEqual(["pause", "resume"]);
   });
 });

@@ -1,19 +1,23 @@
 /** A WebSocket that speaks `tidewire.v1`: JSON frames, for one channel or for many (DESIGN §5). */
-import type { OpenSocket } from "./socket-group.ts";
+import type { MaybePromise } from "../channel/log.ts";
+import { accessOf } from "./access.ts";
+import type { OpenSocket, SocketContext } from "./socket-group.ts";
 import { FrameQueue } from "./frame-queue.ts";
 import { FrameError, parseFrame, type ClientFrame, type Ref } from "./frame.ts";
 import { FrameSubscription } from "./frame-subscription.ts";
 import { CLOSE, RequestError } from "./errors.ts";
+import type { Message } from "../channel/message.ts";
 import { LIVE, type Start } from "../channel/position.ts";
 import { parseAfter, parseLast } from "./start.ts";
+import { dataMembers } from "./text.ts";
 import type {
   Access,
   ClientWays,
   Exchange,
+  Listener,
   ManyExchange,
   Socket,
   SocketHandlers,
-  TransportOptions,
 } from "./transport.ts";
 
 /** The subprotocol's name (RFC 6455 §1.9). */
@@ -22,57 +26,58 @@ export const PROTOCOL = "tidewire.v1";
 /** Channels that one socket may be subscribed to. */
 const MAX_SUBSCRIPTIONS = 1000;
 
+/** A frame and the channel that it is for. */
+interface Named {
+  readonly name: string;
+  readonly frame: ClientFrame;
+}
+
 export class FrameSocket implements SocketHandlers, OpenSocket {
-  readonly options: TransportOptions;
-  readonly listener: Exchange["listener"];
-  readonly #sockets: Set<OpenSocket>;
+  readonly context: SocketContext;
+  readonly listener: Listener;
   readonly #channels: Pick<ManyExchange, "nameOf" | "open">;
   /** The channel whose URL this is, subscribed to from the start; null on a socket for many. */
-  readonly #own: Exchange | null;
+  readonly #own: { readonly access: Access; readonly start: Start } | null;
   readonly #subscriptions = new Map<string, FrameSubscription>();
   #socket: Socket | null = null;
-  #frames: FrameQueue | null = null;
+  #frames: FrameQueue<Named> | null = null;
 
   private constructor(
-    exchange: Exchange | ManyExchange,
-    own: Exchange | null,
+    listener: Listener,
+    own: { readonly access: Access; readonly start: Start } | null,
     channels: Pick<ManyExchange, "nameOf" | "open">,
-    options: TransportOptions,
-    sockets: Set<OpenSocket>,
+    context: SocketContext,
   ) {
-    this.listener = exchange.listener;
+    this.listener = listener;
     this.#own = own;
     this.#channels = channels;
-    this.options = options;
-    this.#sockets = sockets;
+    this.context = context;
   }
 
   /** A socket on a channel's URL: subscribed to it from the request's start. */
-  static forChannel(
-    exchange: Exchange,
-    options: TransportOptions,
-    sockets: Set<OpenSocket>,
-  ): FrameSocket {
-    const { name } = exchange.channel;
+  static forChannel(exchange: Exchange, context: SocketContext): FrameSocket {
+    const access = accessOf(exchange);
+    const { name } = access.channel;
     const open = (asked: string): Access => {
-      if (asked === name) return exchange;
+      if (asked === name) return access;
       throw new RequestError(
         404,
         "other-channel",
         `this socket is for channel "${name}"; open one at /channels for several`,
       );
     };
-    const channels = { nameOf: (asked: string) => asked, open };
-    return new FrameSocket(exchange, exchange, channels, options, sockets);
+    const own = { access, start: exchange.start };
+    return new FrameSocket(exchange.listener, own, { nameOf: (asked) => asked, open }, context);
   }
 
   /** A socket at `/channels`. */
-  static forMany(
-    exchange: ManyExchange,
-    options: TransportOptions,
-    sockets: Set<OpenSocket>,
-  ): FrameSocket {
-    return new FrameSocket(exchange, null, exchange, options, sockets);
+  static forMany({ listener, nameOf, open }: ManyExchange, context: SocketContext): FrameSocket {
+    return new FrameSocket(listener, null, { nameOf, open }, context);
+  }
+
+  /** Whether it is for many channels. */
+  get hasMany(): boolean {
+    return this.#own === null;
   }
 
   get socket(): Socket {
@@ -81,13 +86,22 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
 
   open(socket: Socket): void {
     this.#socket = socket;
-    this.#sockets.add(this);
-    if (this.#own) this.#subscribe(this.#own, this.#own.start, undefined);
+    this.context.sockets.add(this);
+    if (this.#own) this.#subscribe(this.#own.access, this.#own.start, undefined);
   }
 
   message(socket: Socket, data: string | Uint8Array): void {
-    this.#frames ??= new FrameQueue((frame) => this.#take(frame));
-    this.#frames.push(socket, data);
+    let ref: Ref;
+    try {
+      const frame = parseFrame(data);
+      ref = frame.ref;
+      const name = this.#nameOf(frame);
+      this.#frames ??= new FrameQueue((named) => this.#take(named));
+      // A hook that takes its time for one channel holds up no other.
+      this.#frames.push(socket, { name, frame }, data.length, name);
+    } catch (error) {
+      this.#refuse(error, error instanceof FrameError ? error.ref : ref);
+    }
   }
 
   drain(): void {
@@ -102,14 +116,17 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
   /** How hooks of one channel answer this client. */
   ways(channel: string): ClientWays {
     return {
-      send: (data, event) => this.write({ type: "message", channel, event, data }),
+      send: (data, event) => this.write({ type: "message", channel, event, ...dataMembers(data) }),
       close: (code, reason) => this.end(code, reason),
     };
   }
 
   /** Sends a frame to this client. */
   write(frame: Record<string, unknown>): void {
-    this.#socket?.send(JSON.stringify(frame), false);
+    const socket = this.#socket;
+    if (!socket || socket.send(JSON.stringify(frame), false) > 0) return;
+    // Nobody paces what is answered to a client's frames.
+    if (socket.getBufferedAmount() > this.context.options.bufferBytes) this.tooSlow();
   }
 
   end(code: number, reason: string): void {
@@ -124,49 +141,63 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
     this.write({ type: "error", channel: name, code, message });
   }
 
-  async #take(data: string | Uint8Array): Promise<void> {
-    let ref: Ref;
+  /** @throws {RequestError} When the frame names no channel, or one that there is not. */
+  #nameOf({ channel, ref }: ClientFrame): string {
+    if (channel !== null) return this.#channels.nameOf(channel);
+    if (this.#own) return this.#own.access.channel.name;
+    throw new FrameError(`a publish frame here needs "channel"`, ref);
+  }
+
+  #take({ name, frame }: Named): MaybePromise<void> {
+    const refuse = (error: unknown) => this.#refuse(error, frame.ref);
     try {
-      const frame = parseFrame(data);
-      ref = frame.ref;
-      await this.#handle(frame);
+      const work = this.#handle(name, frame);
+      if (work instanceof Promise) return work.catch(refuse);
     } catch (error) {
-      if (error instanceof FrameError) ref = error.ref;
-      const { code, message } =
-        error instanceof RequestError
-          ? error
-          : { code: "internal", message: "the frame could not be handled" };
-      this.write({ type: "error", ref, code, message });
+      refuse(error);
     }
   }
 
-  async #handle(frame: ClientFrame): Promise<void> {
-    const name =
-      frame.channel === null ? this.#own?.channel.name : this.#channels.nameOf(frame.channel);
-    if (name === undefined) throw new FrameError(`a publish frame here needs "channel"`, frame.ref);
+  #refuse(error: unknown, ref: Ref): void {
+    const { code, message } =
+      error instanceof RequestError
+        ? error
+        : { code: "internal", message: "the frame could not be handled" };
+    this.write({ type: "error", ref, code, message });
+  }
+
+  #handle(name: string, frame: ClientFrame): MaybePromise<void> {
     if (frame.type === "unsubscribe") return this.#unsubscribe(name, frame.ref);
-    if (frame.type === "subscribe" && this.#subscriptions.size >= MAX_SUBSCRIPTIONS) {
-      throw new RequestError(
-        429,
-        "too-many-subscriptions",
-        `a socket has at most ${MAX_SUBSCRIPTIONS} subscriptions`,
-      );
-    }
+    if (frame.type === "subscribe") this.#checkRoom();
     const access =
-      this.#subscriptions.get(name)?.access ?? (await this.#channels.open(name, this.ways(name)));
+      this.#subscriptions.get(name)?.access ?? this.#channels.open(name, this.ways(name));
+    return access instanceof Promise
+      ? access.then((opened) => this.#serve(opened, frame))
+      : this.#serve(access, frame);
+  }
+
+  #serve(access: Access, frame: Exclude<ClientFrame, { type: "unsubscribe" }>): MaybePromise<void> {
     if (this.#socket === null) return;
-    if (frame.type === "publish") {
-      const { data, event, key } = frame;
-      const messages = await access.submit({
-        data,
-        event: event as string | undefined,
-        key: key as string | undefined,
-      });
-      const id = messages[messages.length - 1]?.id ?? null;
-      if (frame.ref !== undefined) this.write({ type: "ack", ref: frame.ref, id });
-      return;
-    }
-    this.#subscribe(access, readStart(frame), frame.ref);
+    if (frame.type === "subscribe") return this.#subscribe(access, readStart(frame), frame.ref);
+    const { data, ref } = frame;
+    const event = frame.event as string | undefined;
+    const messages = access.submit({ data, event, key: frame.key as string | undefined });
+    if (messages instanceof Promise) return messages.then((late) => this.#acknowledge(late, ref));
+    this.#acknowledge(messages, ref);
+  }
+
+  #acknowledge(messages: readonly Message[], ref: Ref): void {
+    const id = messages[messages.length - 1]?.id ?? null;
+    if (ref !== undefined) this.write({ type: "ack", ref, id });
+  }
+
+  #checkRoom(): void {
+    if (this.#subscriptions.size < MAX_SUBSCRIPTIONS) return;
+    throw new RequestError(
+      429,
+      "too-many-subscriptions",
+      `a socket has at most ${MAX_SUBSCRIPTIONS} subscriptions`,
+    );
   }
 
   #subscribe(access: Access, start: Start, ref: Ref): void {
@@ -178,6 +209,8 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
         `this socket is subscribed to channel "${name}" already`,
       );
     }
+    // Others may have been opened since it was looked at.
+    this.#checkRoom();
     const subscription = new FrameSubscription(this, access, start, ref);
     this.#subscriptions.set(name, subscription);
     subscription.run();
@@ -200,7 +233,7 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
   #leave(): void {
     for (const subscription of this.#subscriptions.values()) subscription.leave();
     this.#subscriptions.clear();
-    this.#sockets.delete(this);
+    this.context.sockets.delete(this);
   }
 
   /** The client read too slowly: all its subscriptions end with the socket. */

@@ -1,5 +1,5 @@
 /** One channel on a `tidewire.v1` socket. */
-import { CatchUp, type Receiver } from "../channel/catch-up.ts";
+import { CatchUp, pageOf, type Receiver } from "../channel/catch-up.ts";
 import type { Gap } from "../channel/cursor.ts";
 import type { Message } from "../channel/message.ts";
 import { formatPosition, type Start } from "../channel/position.ts";
@@ -18,13 +18,23 @@ export class FrameSubscription implements Receiver, GroupSocket {
   #catchUp: CatchUp | null;
   #group: SocketGroup | null = null;
   #isTold = false;
+  #isGone = false;
 
   constructor(owner: FrameSocket, access: Access, start: Start, ref: Ref) {
     this.access = access;
     this.#owner = owner;
     this.#ref = ref;
     this.#resumes = start.from === "after";
-    this.#catchUp = new CatchUp(access.channel, this, start);
+    this.#catchUp = new CatchUp(
+      access.channel,
+      this,
+      start,
+      pageOf(owner.context.options.bufferBytes),
+    );
+  }
+
+  get hasMany(): boolean {
+    return this.#owner.hasMany;
   }
 
   get socket(): Socket {
@@ -46,21 +56,29 @@ export class FrameSubscription implements Receiver, GroupSocket {
     this.#owner.write({ type: "gap", channel: this.access.channel.name, ...gap });
   }
 
-  replay(batch: readonly Message[]): boolean {
+  /** The other half of the buffer is for what is published when it has just caught up. */
+  get hasRoom(): boolean {
+    return this.socket.getBufferedAmount() * 2 < this.#owner.context.options.bufferBytes;
+  }
+
+  replay(batch: readonly Message[]): number {
     this.#tell(formatPosition(this.access.channel.log.epoch, batch[0]!.offset - 1), this.#resumes);
-    const { socket } = this;
-    for (const message of batch) socket.send(encodeFrame(message), false);
-    return socket.getBufferedAmount() < this.#owner.options.bufferBytes / 2;
+    let taken = 0;
+    do this.socket.send(encodeFrame(batch[taken++]!), false);
+    while (taken < batch.length && this.hasRoom);
+    return taken;
   }
 
   live(position: string): void {
     this.#catchUp = null;
     this.#tell(position, this.#resumes);
-    const { listener, options } = this.#owner;
+    // The socket was full, and ended with this.
+    if (this.#isGone) return;
+    const { listener, context } = this.#owner;
     const { channel } = this.access;
     this.#group = channel.fanOut.group(
       groupKey("v1"),
-      () => new SocketGroup(listener, `v1/${channel.name}`, encodeFrame, options.bufferBytes),
+      () => new SocketGroup(listener, `v1/${channel.name}`, encodeFrame, context),
     );
     this.#group.add(this);
   }
@@ -75,6 +93,7 @@ export class FrameSubscription implements Receiver, GroupSocket {
   }
 
   leave(): void {
+    this.#isGone = true;
     this.#catchUp?.stop();
     this.#catchUp = null;
     this.#group?.delete(this);

@@ -1,11 +1,14 @@
 /** One subscriber of HTTP/2 push: what is promised to it, and the lines of its held stream, in order. */
-import { CatchUp, type Receiver } from "../channel/catch-up.ts";
+import { CatchUp, pageOf, type Receiver } from "../channel/catch-up.ts";
+import type { Channel } from "../channel/channel.ts";
 import type { Gap } from "../channel/cursor.ts";
 import type { Message } from "../channel/message.ts";
+import type { Start } from "../channel/position.ts";
 import { CLOSE } from "./errors.ts";
 import { messageHeaders } from "./message-response.ts";
 import { PushError } from "./push-error.ts";
-import type { Exchange, PushPort } from "./transport.ts";
+import { dataMembers } from "./text.ts";
+import type { PushPort, Subscriber } from "./transport.ts";
 
 /** A message ready to be pushed to any number of subscribers. */
 export interface PreparedPush {
@@ -29,7 +32,11 @@ export function preparePush(message: Message): PreparedPush {
 }
 
 export interface Http2PushStreamOptions {
-  readonly exchange: Exchange;
+  readonly channel: Channel;
+  readonly subscriber: Subscriber;
+  readonly start: Start;
+  /** The channel's path as the client wrote it. */
+  readonly path: string;
   readonly port: PushPort;
   /** Bytes that may wait for this client; see `OVERHEAD_BYTES`. */
   readonly bufferBytes: number;
@@ -71,7 +78,7 @@ export class Http2PushStream implements Receiver {
 
   /** Starts to deliver; the body is what the held stream is answered with. */
   open(): ReadableStream<Uint8Array> {
-    const { channel, start, subscriber } = this.#options.exchange;
+    const { channel, start, subscriber, bufferBytes } = this.#options;
     // With a high-water mark of 0, `pull` means: the last line has gone out, and the next is awaited.
     const body = new ReadableStream<Uint8Array>(
       {
@@ -83,27 +90,29 @@ export class Http2PushStream implements Receiver {
     );
     subscriber.connect({
       send: (data, event) =>
-        this.#write({ type: "message", channel: channel.name, event, data: jsonData(data) }),
+        this.#write({ type: "message", channel: channel.name, event, ...dataMembers(data) }),
       close: (code, reason) => this.end(code, reason),
     });
-    this.#catchUp = new CatchUp(channel, this, start);
+    this.#catchUp = new CatchUp(channel, this, start, pageOf(bufferBytes));
     this.#catchUp.run();
     return body;
   }
 
   gap({ after, id }: Gap): void {
-    this.#write({ type: "gap", channel: this.#options.exchange.channel.name, after, id });
+    this.#write({ type: "gap", channel: this.#options.channel.name, after, id });
   }
 
-  replay(batch: readonly Message[]): boolean {
-    for (const message of batch) this.#add(preparePush(message));
+  replay(batch: readonly Message[]): number {
+    let taken = 0;
+    do this.#add(preparePush(batch[taken++]!));
+    while (taken < batch.length && this.hasRoom);
     this.#advance();
-    return this.#hasRoom;
+    return taken;
   }
 
   live(position: string): void {
     this.#catchUp = null;
-    const channel = this.#options.exchange.channel.name;
+    const channel = this.#options.channel.name;
     this.#write({ type: "subscribed", channel, id: position });
     if (!this.#ended) this.#leave = this.#options.join(this);
   }
@@ -134,8 +143,8 @@ export class Http2PushStream implements Receiver {
     return this.#waitingBytes - underWay >= this.#options.bufferBytes;
   }
 
-  get #hasRoom(): boolean {
-    // The other half is for what is published when it has just caught up.
+  /** The other half of the buffer is for what is published when it has just caught up. */
+  get hasRoom(): boolean {
     return this.#waitingBytes * 2 <= this.#options.bufferBytes;
   }
 
@@ -181,10 +190,10 @@ export class Http2PushStream implements Receiver {
   }
 
   #push(push: PreparedPush): void {
-    const { port, exchange } = this.#options;
+    const { port, path } = this.#options;
     const { id, headers, body, cost } = push;
     this.#pushing.add(push);
-    port.push(`${exchange.path}/messages/${id}`, headers, body, (error) => {
+    port.push(`${path}/messages/${id}`, headers, body, (error) => {
       this.#pushing.delete(push);
       this.#waitingBytes -= cost;
       if (this.#ended) return;
@@ -205,7 +214,7 @@ export class Http2PushStream implements Receiver {
   /** Something went out: go on with what waited for it. */
   #settled(): void {
     if (this.#queue.length > 0) this.#advance();
-    if (this.#hasRoom) this.#catchUp?.drained();
+    if (this.hasRoom) this.#catchUp?.drained();
   }
 
   #finish(): void {
@@ -218,15 +227,10 @@ export class Http2PushStream implements Receiver {
     this.#leave?.();
     this.#leave = null;
     this.#options.onEnd(this);
-    this.#options.exchange.subscriber.disconnect();
+    this.#options.subscriber.disconnect();
   }
 }
 
 function encodeLine(value: Record<string, unknown>): Uint8Array<ArrayBuffer> {
   return encoder.encode(`${JSON.stringify(value)}\n`);
-}
-
-/** Bytes have no form in JSON: they are sent as base64, as in every other framing. */
-function jsonData(data: unknown): unknown {
-  return data instanceof Uint8Array ? Buffer.from(data).toString("base64") : data;
 }

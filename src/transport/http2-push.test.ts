@@ -35,6 +35,7 @@ async function createWorld(
   const channel = new Channel({
     name: "prices",
     maxBytes: OPTIONS.messageBytes,
+    maxBatchBytes: 1_000_000,
     maxWaiting: 100,
     transforms: [],
     onTransformError: () => {},

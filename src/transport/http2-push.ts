@@ -6,6 +6,7 @@
  *
  * @see https://www.rfc-editor.org/rfc/rfc9113#section-8.4
  */
+import type { Channel } from "../channel/channel.ts";
 import type { FanOutGroup } from "../channel/fan-out.ts";
 import type { MaybePromise } from "../channel/log.ts";
 import type { Message } from "../channel/message.ts";
@@ -35,15 +36,18 @@ export class Http2PushTransport implements Transport {
   }
 
   serve(exchange: Exchange): MaybePromise<Response | undefined> {
-    const { listener, request } = exchange;
+    const { listener, request, channel, subscriber, start, path } = exchange;
     const port = listener.push(request);
     if (port === null) return this.#fallback.serve(exchange);
     listener.hold(request, 0);
     const stream = new Http2PushStream({
-      exchange,
+      channel,
+      subscriber,
+      start,
+      path,
       port,
       bufferBytes: this.#options.bufferBytes,
-      join: (member) => join(exchange, member),
+      join: (member) => join(channel, member),
       onEnd: (ended) => this.#streams.delete(ended),
     });
     this.#streams.add(stream);
@@ -74,7 +78,7 @@ class Http2PushGroup implements FanOutGroup {
 }
 
 /** Joins the channel's group; returns how to leave it. */
-function join({ channel }: Exchange, member: Http2PushStream): () => void {
+function join(channel: Channel, member: Http2PushStream): () => void {
   const { members } = channel.fanOut.group("http2-push", () => new Http2PushGroup());
   members.add(member);
   return () => members.delete(member);

@@ -77,6 +77,7 @@ class PollGroup implements FanOutGroup {
     return this.members.size;
   }
 
+  /** An envelope takes the batch whole, up to its limit: the fan-out bounds its bytes. */
   deliver(batch: readonly Message[]): void {
     const polls = [...this.members];
     this.members.clear();

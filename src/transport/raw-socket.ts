@@ -1,13 +1,22 @@
 /** A WebSocket on a channel's URL with raw framing: each message's data is one frame. */
-import { CatchUp, type Receiver } from "../channel/catch-up.ts";
+import { CatchUp, pageOf, type Receiver } from "../channel/catch-up.ts";
 import type { Gap } from "../channel/cursor.ts";
+import type { MaybePromise } from "../channel/log.ts";
 import type { Message } from "../channel/message.ts";
 import type { IncomingDraft } from "../channel/pipeline.ts";
+import type { Start } from "../channel/position.ts";
+import { accessOf } from "./access.ts";
 import { CLOSE, RequestError } from "./errors.ts";
 import { FrameQueue } from "./frame-queue.ts";
-import { groupKey, SocketGroup, type GroupSocket, type OpenSocket } from "./socket-group.ts";
+import {
+  groupKey,
+  SocketGroup,
+  type GroupSocket,
+  type OpenSocket,
+  type SocketContext,
+} from "./socket-group.ts";
 import { textOf } from "./text.ts";
-import type { Exchange, Socket, SocketHandlers, TransportOptions } from "./transport.ts";
+import type { Access, Exchange, Listener, Socket, SocketHandlers } from "./transport.ts";
 
 /** Bytes of data go as a binary frame, all else as a text frame (DESIGN §5). */
 function encodeRaw(message: Message): string | Uint8Array {
@@ -15,19 +24,22 @@ function encodeRaw(message: Message): string | Uint8Array {
 }
 
 export class RawSocket implements SocketHandlers, Receiver, GroupSocket, OpenSocket {
-  readonly #exchange: Exchange;
-  readonly #options: TransportOptions;
-  readonly #sockets: Set<OpenSocket>;
+  readonly hasMany = false;
+  readonly #access: Access;
+  readonly #listener: Listener;
+  readonly #start: Start;
+  readonly #context: SocketContext;
   #socket: Socket | null = null;
   #catchUp: CatchUp | null = null;
   #group: SocketGroup | null = null;
-  #frames: FrameQueue | null = null;
+  #frames: FrameQueue<string | Uint8Array> | null = null;
   #isRefused = false;
 
-  constructor(exchange: Exchange, options: TransportOptions, sockets: Set<OpenSocket>) {
-    this.#exchange = exchange;
-    this.#options = options;
-    this.#sockets = sockets;
+  constructor(exchange: Exchange, context: SocketContext) {
+    this.#access = accessOf(exchange);
+    this.#listener = exchange.listener;
+    this.#start = exchange.start;
+    this.#context = context;
   }
 
   get socket(): Socket {
@@ -36,25 +48,26 @@ export class RawSocket implements SocketHandlers, Receiver, GroupSocket, OpenSoc
 
   open(socket: Socket): void {
     this.#socket = socket;
-    this.#sockets.add(this);
-    const { subscriber, channel, start } = this.#exchange;
+    const { sockets, options } = this.#context;
+    sockets.add(this);
+    const { subscriber, channel } = this.#access;
     subscriber.connect({
-      send: (data) => void socket.send(data instanceof Uint8Array ? data : textOf(data)),
+      send: (data) => this.#send(data instanceof Uint8Array ? data : textOf(data)),
       close: (code, reason) => this.end(code, reason),
     });
     // A `joined` hook may have closed it.
-    if (!this.#sockets.has(this)) return;
-    this.#catchUp = new CatchUp(channel, this, start);
+    if (!sockets.has(this)) return;
+    this.#catchUp = new CatchUp(channel, this, this.#start, pageOf(options.bufferBytes));
     this.#catchUp.run();
   }
 
   message(socket: Socket, data: string | Uint8Array): void {
-    if (data.length > this.#options.messageBytes) {
-      const limit = this.#options.messageBytes;
+    const limit = this.#context.options.messageBytes;
+    if (data.length > limit) {
       return this.end(CLOSE.tooBig, `a message has at most ${limit} bytes`);
     }
     this.#frames ??= new FrameQueue((frame) => this.#take(frame));
-    this.#frames.push(socket, data);
+    this.#frames.push(socket, data, data.length);
   }
 
   drain(): void {
@@ -71,19 +84,24 @@ export class RawSocket implements SocketHandlers, Receiver, GroupSocket, OpenSoc
     this.end(CLOSE.gap, `gap: what came after ${gap.after} up to ${gap.id} is no longer kept`);
   }
 
-  replay(batch: readonly Message[]): boolean {
-    const socket = this.#socket;
-    if (!socket) return false;
-    for (const message of batch) socket.send(encodeRaw(message), false);
-    return socket.getBufferedAmount() < this.#options.bufferBytes / 2;
+  /** The other half of the buffer is for what is published when it has just caught up. */
+  get hasRoom(): boolean {
+    return this.socket.getBufferedAmount() * 2 < this.#context.options.bufferBytes;
+  }
+
+  replay(batch: readonly Message[]): number {
+    let taken = 0;
+    do this.socket.send(encodeRaw(batch[taken++]!), false);
+    while (taken < batch.length && this.hasRoom);
+    return taken;
   }
 
   live(): void {
     this.#catchUp = null;
-    const { channel, listener } = this.#exchange;
+    const { channel } = this.#access;
     this.#group = channel.fanOut.group(
       groupKey("raw"),
-      () => new SocketGroup(listener, `raw/${channel.name}`, encodeRaw, this.#options.bufferBytes),
+      () => new SocketGroup(this.#listener, `raw/${channel.name}`, encodeRaw, this.#context),
     );
     this.#group.add(this);
   }
@@ -101,16 +119,23 @@ export class RawSocket implements SocketHandlers, Receiver, GroupSocket, OpenSoc
     this.#socket?.close(code, reason);
   }
 
-  async #submit(draft: IncomingDraft): Promise<void> {
-    await this.#exchange.submit(draft);
+  /** Sends what a hook answers, which nobody paces, or ends the socket of a client that reads none of it. */
+  #send(data: string | Uint8Array): void {
+    const { socket } = this;
+    if (socket.send(data, false) > 0) return;
+    if (socket.getBufferedAmount() > this.#context.options.bufferBytes) this.tooSlow();
   }
 
-  #take(frame: string | Uint8Array): void | Promise<void> {
+  #take(frame: string | Uint8Array): MaybePromise<void> {
     // What the client sent after it, not knowing, would leave a hole where the refused one was.
     if (this.#isRefused) return;
     try {
-      const work = this.#submit(readFrame(frame));
-      return work.catch((error) => this.#refuse(error));
+      const work = this.#access.submit(readFrame(frame));
+      if (!(work instanceof Promise)) return;
+      return work.then(
+        () => {},
+        (error) => this.#refuse(error),
+      );
     } catch (error) {
       this.#refuse(error);
     }
@@ -127,7 +152,7 @@ export class RawSocket implements SocketHandlers, Receiver, GroupSocket, OpenSoc
     this.#catchUp = null;
     this.#group?.delete(this);
     this.#group = null;
-    if (this.#sockets.delete(this)) this.#exchange.subscriber.disconnect();
+    if (this.#context.sockets.delete(this)) this.#access.subscriber.disconnect();
   }
 }
 

@@ -1,5 +1,5 @@
 /** Server-Sent Events: one held response a subscriber, one write a batch. */
-import { CatchUp, type Receiver } from "../channel/catch-up.ts";
+import { CatchUp, pageOf, type Receiver } from "../channel/catch-up.ts";
 import type { Channel } from "../channel/channel.ts";
 import type { Gap } from "../channel/cursor.ts";
 import type { FanOutGroup } from "../channel/fan-out.ts";
@@ -123,7 +123,7 @@ class SseStream implements Receiver, ClientWays, UnderlyingDefaultSource<Uint8Ar
     this.#subscriber.connect(this);
     // A `joined` hook may have closed it.
     if (this.#controller === null) return;
-    this.#catchUp = new CatchUp(this.#channel, this, this.#start);
+    this.#catchUp = new CatchUp(this.#channel, this, this.#start, pageOf(this.#shared.bufferBytes));
     this.#catchUp.run();
   }
 
@@ -143,16 +143,23 @@ class SseStream implements Receiver, ClientWays, UnderlyingDefaultSource<Uint8Ar
     this.#replayed = true;
   }
 
-  replay(batch: readonly Message[]): boolean {
-    this.#replayed = true;
-    this.enqueue(encodeBatch(batch));
+  /** The other half of the buffer is for what is published when it has just caught up. */
+  get hasRoom(): boolean {
     return this.#waiting * 2 < this.#shared.bufferBytes;
+  }
+
+  /** Takes all: a page is a quarter of the buffer. */
+  replay(batch: readonly Message[]): number {
+    this.#replayed = true;
+    this.#controller?.enqueue(encodeBatch(batch));
+    return batch.length;
   }
 
   live(position: string): void {
     this.#catchUp = null;
     // A client that loses its connection before the first message comes back to this place.
-    if (!this.#replayed) this.write(encodeId(position));
+    // A snapshot that a `joined` hook sent must not end it here, however much that was.
+    if (!this.#replayed) this.#controller?.enqueue(encoder.encode(encodeId(position)));
     this.#group = this.#channel.fanOut.group("sse", () => new SseGroup());
     this.#group.members.add(this);
   }
@@ -173,11 +180,16 @@ class SseStream implements Receiver, ClientWays, UnderlyingDefaultSource<Uint8Ar
     this.enqueue(encoder.encode(text));
   }
 
-  /** Hands bytes to the client, or ends the stream of one that reads too slowly. */
+  /**
+   * Hands bytes to the client, or ends the stream of one that reads too slowly. A chunk may be larger
+   * than the buffer, for a message may: it is taken when next to nothing waits.
+   */
   enqueue(chunk: Uint8Array): void {
     const controller = this.#controller;
     if (controller === null) return;
-    if (this.#waiting >= this.#shared.bufferBytes) return this.end();
+    const { bufferBytes } = this.#shared;
+    const waiting = this.#waiting;
+    if (waiting + chunk.length > bufferBytes && waiting * 4 > bufferBytes) return this.end();
     controller.enqueue(chunk);
   }
 

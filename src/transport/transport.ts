@@ -67,8 +67,8 @@ export interface ClientWays {
 export interface Listener {
   /** Turns an HTTP/1.1 request into a WebSocket; false when it can't. */
   upgrade(request: Request, socket: SocketHandlers, protocol?: string): boolean;
-  /** Sends one frame to all sockets that subscribe to `topic`, with one write each turn. */
-  publish(topic: string, data: string | Uint8Array): void;
+  /** Sends one frame to all sockets that subscribed to `group`, with one write each turn. */
+  publish(group: string, data: string | Uint8Array): void;
   /** Lets a request wait for its answer longer than the listener's idle timeout. */
   hold(request: Request, seconds: number): void;
   /** A port when the client takes server pushes on this request's connection (RFC 9113 §8.4). */
@@ -106,9 +106,11 @@ export interface SocketHandlers {
 
 /** The part of Bun's `ServerWebSocket` that is used. */
 export interface Socket {
+  /** @returns Bytes sent; 0 when it was dropped, -1 when some of it waits. */
   send(data: string | Uint8Array, compress?: boolean): number;
-  subscribe(topic: string): void;
-  unsubscribe(topic: string): void;
+  /** Joins what `Listener.publish` sends to. */
+  subscribe(group: string): void;
+  unsubscribe(group: string): void;
   close(code?: number, reason?: string): void;
   pause(): void;
   resume(): void;

@@ -2,7 +2,7 @@
 import { RequestError, CLOSE } from "./errors.ts";
 import { FrameSocket, PROTOCOL } from "./frame-socket.ts";
 import { RawSocket } from "./raw-socket.ts";
-import type { OpenSocket } from "./socket-group.ts";
+import type { SocketContext } from "./socket-group.ts";
 import { spreadCalls } from "./spread.ts";
 import type {
   Exchange,
@@ -15,11 +15,10 @@ import type {
 
 export class WebSocketTransport implements Transport {
   readonly name = "websocket";
-  readonly #options: TransportOptions;
-  readonly #sockets = new Set<OpenSocket>();
+  readonly #context: SocketContext;
 
   constructor(options: TransportOptions) {
-    this.#options = options;
+    this.#context = { options, sockets: new Set(), sentToMany: { bytes: 0 } };
   }
 
   /** RFC 6455 §4.2.1: `Upgrade` names websocket, in any case. */
@@ -31,8 +30,8 @@ export class WebSocketTransport implements Transport {
     const protocol = choose(exchange.request);
     const socket =
       protocol === PROTOCOL
-        ? FrameSocket.forChannel(exchange, this.#options, this.#sockets)
-        : new RawSocket(exchange, this.#options, this.#sockets);
+        ? FrameSocket.forChannel(exchange, this.#context)
+        : new RawSocket(exchange, this.#context);
     return upgrade(exchange.request, exchange.listener, socket, protocol);
   }
 
@@ -46,12 +45,12 @@ export class WebSocketTransport implements Transport {
         `a socket for many channels speaks the subprotocol "${PROTOCOL}"; offer it: new WebSocket(url, "${PROTOCOL}")`,
       );
     }
-    const socket = FrameSocket.forMany(exchange, this.#options, this.#sockets);
+    const socket = FrameSocket.forMany(exchange, this.#context);
     return upgrade(exchange.request, exchange.listener, socket, protocol);
   }
 
   async shutdown(spreadMs: number): Promise<void> {
-    await spreadCalls(this.#sockets, spreadMs, (socket) =>
+    await spreadCalls(this.#context.sockets, spreadMs, (socket) =>
       socket.end(CLOSE.goingAway, "the server stops; come back"),
     );
   }

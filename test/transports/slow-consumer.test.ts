@@ -1,10 +1,17 @@
 /** A client that does not read: it is told to come back, its position still works, nobody else notices. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { startTestServer, type TestServer } from "../../src/server/testing.ts";
 import type { Received, Way } from "./clients/client.ts";
 import { eventSource } from "./clients/sse.ts";
-import { connectTcp, get, readFrames, WEBSOCKET_HEADERS, type TcpClient } from "./clients/tcp.ts";
-import { frameWebSocket } from "./clients/websocket.ts";
+import {
+  connectTcp,
+  get,
+  maskedFrame,
+  readFrames,
+  WEBSOCKET_HEADERS,
+  type TcpClient,
+} from "./clients/tcp.ts";
+import { frameWebSocket, manyWebSocket } from "./clients/websocket.ts";
 
 const BUFFER = 256 * 1024;
 const BIG = "x".repeat(100_000);
@@ -15,7 +22,7 @@ let server: TestServer;
 beforeAll(async () => {
   server = await startTestServer({
     channels: { "room/{name}": { history: { size: 1000, ttlMs: 600_000 } } },
-    limits: { buffer: BUFFER },
+    limits: { buffer: BUFFER, message: 128 * 1024 },
   });
 });
 afterAll(() => server.stop());
@@ -110,18 +117,72 @@ test("a slow SSE stream ends, and its last id still works", async () => {
   await back.close();
 });
 
-test("a client with a long history to read catches up at its own pace", async () => {
-  const channel = "room/backlog";
-  for (let i = 0; i < 100; i++) await publish(channel, `${i} ${BIG}`);
-  const slow = await connectTcp(
-    server.urls.public,
-    get(`/channels/${channel}?after=earliest`, "Accept: text/event-stream\r\n"),
-  );
-  await slow.until((text) => text.includes("data: 0 "));
-  // It catches up as fast as it reads: pausing costs it nothing.
+const V1 = `${WEBSOCKET_HEADERS}Sec-WebSocket-Protocol: tidewire.v1\r\n`;
+/** JSON writes each of its characters with six. */
+const CONTROL = "\u0001".repeat(40_000);
+
+/** What it was sent, in order: the number that each message starts with. */
+const numbersIn = (text: string) =>
+  [...text.matchAll(/(?<![\d.])(\d+) (?:x{100}|\\u0001)/g)].map((match) => Number(match[1]));
+
+describe("a client with more history to read than any buffer holds", () => {
+  test.each([
+    ["SSE", "sse", "Accept: text/event-stream\r\n", BIG],
+    ["raw WebSocket", "raw", WEBSOCKET_HEADERS, BIG],
+    ["tidewire.v1", "v1", V1, BIG],
+    ["tidewire.v1, six bytes for each that is kept,", "control", V1, CONTROL],
+  ])("%s catches up at its own pace, and is live then", async (_, name, headers, data) => {
+    const channel = `room/history-${name}`;
+    const count = 150;
+    for (let i = 0; i < count; i++) await publish(channel, `${i} ${data}`);
+    const slow = await connectTcp(
+      server.urls.public,
+      get(`/channels/${channel}?after=earliest`, headers),
+    );
+    await slow.until((text) => numbersIn(text.slice(0, 500_000)).length > 0);
+    slow.socket.pause();
+    const { channel: live } = server.channels.peek(channel)!;
+    // Still there, and not level: the server waits for it to read.
+    for (let turn = 0; turn < 20; turn++) {
+      await Bun.sleep(2);
+      expect([held(channel), live.subscribers]).toEqual([1, 0]);
+    }
+    slow.socket.resume();
+    while (live.subscribers === 0) await Bun.sleep(2);
+    const last = await publish(channel, `${count} ${data}`);
+    expect(last).toEndWith(`-${count + 1}`);
+    const chunk = () => slow.text().slice(-700_000);
+    await slow.until(() =>
+      chunk().includes(`${count} ${data.slice(0, 1) === "x" ? "x" : "\\u0001"}`),
+    );
+    expect(numbersIn(slow.text())).toEqual(Array.from({ length: count + 1 }, (_, i) => i));
+    slow.socket.destroy();
+  });
+});
+
+test("a slow socket with many channels, each with little to send, is closed with 4008", async () => {
+  // Each sends less than the part of a buffer after which a group looks at its members.
+  const channels = Array.from({ length: 300 }, (_, i) => `room/many-${i}`);
+  const data = "x".repeat(50_000);
+  const slow = await connectTcp(server.urls.public, get("/channels", V1));
+  await slow.until((text) => text.includes("\r\n\r\n"));
+  for (const channel of channels) {
+    slow.socket.write(maskedFrame(JSON.stringify({ type: "subscribe", channel })));
+  }
+  await slow.until((text) => text.split('"subscribed"').length === channels.length + 1);
+  const healthy = await manyWebSocket.open({ url: server.urls.public, channel: channels[0]! });
   slow.socket.pause();
+  for (const [i, channel] of channels.entries()) await publish(channel, `${i} ${data}`);
+  expect([held(channels[0]!), held(channels[1]!)]).toEqual([1, 0]);
+  expect(await healthy.next()).toMatchObject({ type: "message", text: `0 ${data}` });
+  await publish(channels[0]!, "after");
+  expect(await healthy.next()).toMatchObject({ type: "message", text: "after" });
+  await healthy.close();
   slow.socket.resume();
-  await slow.until((text) => text.includes("data: 99 "));
-  expect(held(channel)).toBe(1);
-  slow.socket.destroy();
+  await slow.ended;
+  const text = slow.text();
+  const frames = readFrames(Buffer.from(text.slice(text.indexOf("\r\n\r\n") + 4), "latin1"));
+  expect(frames.at(-1)!.opcode).toBe(8);
+  expect(frames.at(-1)!.payload.readUInt16BE(0)).toBe(4008);
+  expect(numbersIn(text)).toEqual(numbersIn(text).map((_, i) => i));
 });

@@ -73,3 +73,11 @@ export function readFrames(bytes: Buffer): { opcode: number; payload: Buffer }[]
   }
   return frames;
 }
+
+/** A text frame as a client sends it, with a mask of zeros; at most 65,535 bytes. */
+export function maskedFrame(text: string): Buffer {
+  const payload = Buffer.from(text);
+  const { length } = payload;
+  const head = length < 126 ? [0x80 | length] : [0x80 | 126, length >> 8, length & 0xff];
+  return Buffer.concat([Buffer.from([0x81, ...head, 0, 0, 0, 0]), payload]);
+}
