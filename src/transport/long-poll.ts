@@ -114,7 +114,8 @@ class Poll {
   constructor(exchange: Exchange, pageBytes: number) {
     const { query, channel, request, start, path } = exchange;
     this.#exchange = exchange;
-    this.#isEnvelope = request.headers.get("accept")?.includes(ENVELOPE_TYPE) ?? false;
+    const accept = request.headers.get("accept")?.toLowerCase();
+    this.#isEnvelope = accept?.includes(ENVELOPE_TYPE) ?? false;
     this.#limit = this.#isEnvelope ? readLimit(query) : 1;
     this.#pageBytes = pageBytes;
     this.waitSeconds = readWait(query);

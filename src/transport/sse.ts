@@ -44,7 +44,7 @@ export class SseTransport implements Transport {
   }
 
   matches(request: Request): boolean {
-    return request.headers.get("accept")?.includes("text/event-stream") ?? false;
+    return request.headers.get("accept")?.toLowerCase().includes("text/event-stream") ?? false;
   }
 
   serve(exchange: Exchange): Response {

@@ -72,6 +72,10 @@ describe("parseStart()", () => {
     expect(start({}, "last=4")).toEqual({ from: "last", count: 4 });
   });
 
+  test("reads an empty after as none: a client starts with an empty position", () => {
+    expect(start({}, "after=&last=4", true)).toEqual({ from: "last", count: 4 });
+  });
+
   test("reads an empty Last-Event-ID as none: a browser that has seen no id sends it", () => {
     expect(start({ "last-event-id": "" }, "after=a-3")).toEqual(after("a", 3));
   });

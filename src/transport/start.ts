@@ -50,7 +50,8 @@ export function parseLast(text: string): Start {
 export function parseStart(request: Request, query: URLSearchParams, takesTag: boolean): Start {
   const lastEventId = request.headers.get("last-event-id");
   if (lastEventId) return parseAfter(lastEventId, "Last-Event-ID");
-  const after = query.get("after");
+  // A client that keeps its position in a variable starts with an empty one.
+  const after = query.get("after") || null;
   if (after !== null && after !== "earliest") return parseAfter(after, "after");
   const tag = takesTag ? request.headers.get("if-none-match") : null;
   if (tag !== null && tag !== "*") return parseTag(tag);
