@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { DURATION_PATTERN, parseDuration, parseSize, SIZE_PATTERN } from "./units.ts";
+import { DURATION_PATTERN, parseDuration, parseSize } from "./units.ts";
 
 describe("parseDuration()", () => {
   test.each([
@@ -66,6 +66,5 @@ describe("parseSize()", () => {
 
   test.each(["", "5", "KiB", "1 MiB", "1MB", "1mib", "-1B", "1KiB\n"])("rejects %j", (text) => {
     expect(() => parseSize(text)).toThrow(SyntaxError);
-    expect(new RegExp(SIZE_PATTERN).test(text)).toBe(false);
   });
 });

@@ -27,9 +27,6 @@ export function parseDuration(text: string): number {
 const UNITS_BYTES = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;
 const SIZE = /^(\d+(?:\.\d+)?)(B|KiB|MiB|GiB)$/;
 
-/** What a size looks like, as a regular expression for schemas. */
-export const SIZE_PATTERN = SIZE.source;
-
 /**
  * Parses `512B`, `64KiB`, `1MiB`, `2GiB`.
  *

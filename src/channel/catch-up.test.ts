@@ -270,7 +270,7 @@ describe("CatchUp within a delivery", () => {
     world.channel.fanOut.flush();
     await endTurn();
     expect(late!.events).toEqual([]);
-    expect(world.channel.subscribers).toBe(1);
+    expect(world.channel.fanOut.size).toBe(1);
   });
 });
 

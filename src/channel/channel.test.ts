@@ -87,12 +87,12 @@ describe("Channel.inject()", () => {
   });
 });
 
-describe("Channel.subscribers", () => {
+describe("Channel.fanOut", () => {
   test("counts the members of all groups", () => {
     const { channel } = openWorld();
     for (const key of ["a", "a", "b"])
       new CatchUp(channel, new Recorder(channel, key), LIVE, PAGE).run();
-    expect(channel.subscribers).toBe(3);
+    expect(channel.fanOut.size).toBe(3);
   });
 });
 

@@ -48,11 +48,6 @@ export class Channel {
     this.fanOut = new FanOut(this.log.top, maxBatchBytes, options.onFanOutError);
   }
 
-  /** Subscribers that hold a connection now. */
-  get subscribers(): number {
-    return this.fanOut.size;
-  }
-
   /** Position of the newest committed message. */
   get position(): string {
     return formatPosition(this.log.epoch, this.log.top);

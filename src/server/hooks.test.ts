@@ -279,7 +279,7 @@ describe("joined and left", () => {
     expect(await until(6)).toHaveLength(6);
     expect(server.connections).toBe(0);
     const live = server.channels.peek("room/a")!;
-    expect([live.held, live.channel.subscribers]).toEqual([0, 0]);
+    expect([live.held, live.channel.fanOut.size]).toEqual([0, 0]);
   });
 
   test("forget a client that left while its channel was still being set up", async () => {
@@ -305,7 +305,7 @@ describe("joined and left", () => {
     setup.resolve();
     expect((await post("1")).status).toBe(201);
     expect(server.connections).toBe(0);
-    expect(server.channels.peek("room/a")!.channel.subscribers).toBe(0);
+    expect(server.channels.peek("room/a")!.channel.fanOut.size).toBe(0);
     expect(events.filter((event) => event.startsWith("joined"))).toHaveLength(
       events.filter((event) => event.startsWith("left")).length,
     );

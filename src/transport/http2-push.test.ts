@@ -215,7 +215,7 @@ test("http2-push gives SSE for the same request to a client that has pushes off"
      });`,
   );
   expect(await client.next()).toBe("text/event-stream");
-  await until(() => world.channel.subscribers === 1);
+  await until(() => world.channel.fanOut.size === 1);
   await world.publish(1, 2);
   expect(await client.rest()).toEqual([["data: 1", "data: 2"]]);
   expect(world.gone).toBe(1);
@@ -265,7 +265,7 @@ test("http2-push opens no more streams than nghttp takes, and loses nothing", as
     ],
     { stdout: "pipe", stderr: "ignore" },
   );
-  await until(() => world.channel.subscribers === 1);
+  await until(() => world.channel.fanOut.size === 1);
   for (const ways of world.clients) ways.close(1000, "done");
   const out = await new Response(child.stdout).text();
   const promised = [...out.matchAll(/:path: (\/c\/messages\/\S+)/g)].map(([, path]) => path!);
@@ -294,7 +294,7 @@ test("http2-push ends the stream of a slow consumer, whose position still works"
   }
   const ids: string[] = [];
   const taken: string[] = [];
-  while (world.channel.subscribers === 2) {
+  while (world.channel.fanOut.size === 2) {
     ids.push(...(await world.publish(data)));
     // Nobody else notices.
     for (let next = await brisk.next(); next[0] !== "response"; next = await brisk.next()) {
@@ -368,7 +368,7 @@ test("http2-push goes on when the client refuses single pushes", async () => {
   const paths = ids.map((id) => `/c/messages/${id}`);
   expect(promised).toEqual(paths);
   expect(answered).toEqual(paths.filter((_, i) => i % 2 === 1));
-  expect(world.channel.subscribers).toBe(1);
+  expect(world.channel.fanOut.size).toBe(1);
 });
 
 test("http2-push lets go of a client that vanishes in the middle of a message", async () => {
@@ -382,7 +382,7 @@ test("http2-push lets go of a client that vanishes in the middle of a message", 
   await client.next();
   await world.publish("x".repeat(3_000_000), "after");
   await until(() => world.gone === 1);
-  expect(world.channel.subscribers).toBe(0);
+  expect(world.channel.fanOut.size).toBe(0);
   await until(() => world.server.listener.connections === 0);
   expect(world.server.lines.filter((line) => line.includes(`"level":"error"`))).toEqual([]);
 });
@@ -413,7 +413,7 @@ test("shutdown() tells every client that the server goes away, spread over the w
     runNode(world.server.url, `${SUBSCRIBE} subscribe(connect(), "/c");`),
   );
   const clients = await Promise.all(scripts);
-  await until(() => world.channel.subscribers === 3);
+  await until(() => world.channel.fanOut.size === 3);
   await world.transport.shutdown(100);
   expect(world.gone).toBe(3);
   for (const client of clients) {
@@ -440,7 +440,7 @@ test("http2-push keeps the order of publishing over many turns, on a connection 
      session.request({ ":path": "/other", accept: "text/event-stream" }).resume();`,
   );
   expect(await client.next()).toBe("live");
-  await until(() => world.channel.subscribers === 2);
+  await until(() => world.channel.fanOut.size === 2);
   for (let i = 0; i < 60; i++) {
     await world.publish(...Array.from({ length: 10 }, (_, j) => `${i}.${j}`));
     await new Promise(setImmediate);
@@ -463,7 +463,7 @@ test("http2-push is understood by nghttp", async () => {
     ],
     { stdout: "pipe", stderr: "ignore" },
   );
-  await until(() => world.channel.subscribers === 1);
+  await until(() => world.channel.fanOut.size === 1);
   for (const ways of world.clients) ways.close(1000, "done");
   const out = await new Response(child.stdout).text();
   expect(out.match(/PUSH_PROMISE frame/g)).toHaveLength(2);

@@ -40,7 +40,7 @@ for await (const _line of console) {
     connections: server.connections,
     held: [...server.channels.live].reduce((sum, { held }) => sum + held, 0),
     subscribers: [...server.channels.live].reduce(
-      (sum, { channel }) => sum + channel.subscribers,
+      (sum, { channel }) => sum + channel.fanOut.size,
       0,
     ),
     rss: process.memoryUsage.rss(),

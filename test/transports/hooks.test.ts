@@ -100,7 +100,7 @@ describe("client.send() in joined(), over SSE", () => {
     expect(text.length).toBeGreaterThan(BUFFER - 10_000);
     expect(text.length).toBeLessThan(BUFFER + 10_000);
     const live = server.channels.peek("flood")!;
-    expect([live.held, live.channel.subscribers]).toEqual([0, 0]);
+    expect([live.held, live.channel.fanOut.size]).toEqual([0, 0]);
   });
 });
 

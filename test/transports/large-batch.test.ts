@@ -101,7 +101,7 @@ test("a stream that reads nothing of it keeps no more than a buffer and a messag
   await publish("room/sse");
   const { channel } = server.channels.peek("room/sse")!;
   while (channel.fanOut.pendingBytes > 0) await Bun.sleep(2);
-  expect(channel.subscribers).toBe(0);
+  expect(channel.fanOut.size).toBe(0);
   client.socket.resume();
   await client.ended;
   const got = [...client.text().matchAll(/^id: .*-([1-9]\d*)$/gm)].map((match) => Number(match[1]));
