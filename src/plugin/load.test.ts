@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
@@ -314,6 +315,7 @@ describe("a file that is no plugin", () => {
 
 test("a path relative to the working directory is not used: the config's folder counts", async () => {
   const at = await write({ "plugin.ts": PLAIN });
-  const here = `./${relative(process.cwd(), join(at, "plugin.ts"))}`;
+  const here = `./${relative(process.cwd(), import.meta.path)}`;
+  expect(existsSync(here)).toBe(true);
   expect((await failure(here, at)).code).toBe("file-not-found");
 });
