@@ -106,25 +106,25 @@ describe("wrongArrows()", () => {
       "another sibling",
       "src/plugin/a.ts",
       "../transport/transport.ts",
-      "plugin may import channel, log.ts, suggest.ts, units.ts, version.ts",
+      "plugin may import channel, diagnostic, log.ts, suggest.ts, units.ts, version.ts",
     ],
     [
       "config",
       "src/config/a.ts",
       "../plugin/load.ts",
-      "config may import channel, log.ts, suggest.ts, units.ts, version.ts",
+      "config may import channel, diagnostic, log.ts, suggest.ts, units.ts, version.ts",
     ],
     [
       "server",
       "src/server/a.ts",
       "../cli/run.ts",
-      "server may import channel, broker, transport, plugin, config, client, console, log.ts, suggest.ts, units.ts, version.ts",
+      "server may import channel, broker, transport, plugin, config, client, console, diagnostic, log.ts, suggest.ts, units.ts, version.ts",
     ],
     [
       "cli",
       "src/cli/a.ts",
       "../channel/channel.ts",
-      "cli may import server, config, log.ts, suggest.ts, units.ts, version.ts",
+      "cli may import server, config, author, diagnostic, log.ts, suggest.ts, units.ts, version.ts",
     ],
     [
       "main",
@@ -199,7 +199,7 @@ describe("wrongArrows()", () => {
     expect(await arrowsOf(tree)).toEqual([
       `src/channel/a.ts:1 imports "../server/a.ts": channel ${upward}`,
       `src/channel/a.ts:2 imports "../cli/b.ts": channel ${upward}`,
-      `src/util/a.ts: "util" is no part of src; it has channel, broker, transport, plugin, config, client, console, server, cli, main.ts, log.ts, suggest.ts, units.ts, version.ts`,
+      `src/util/a.ts: "util" is no part of src; it has diagnostic, channel, broker, transport, plugin, config, client, console, server, author, cli, main.ts, log.ts, suggest.ts, units.ts, version.ts`,
     ]);
   });
 });

@@ -4,15 +4,17 @@ import { dirname, join, normalize } from "node:path";
 
 /** Folders of `src/`, and the other folders that each may import. */
 const HOUSE: Readonly<Record<string, readonly string[]>> = {
+  diagnostic: [],
   channel: [],
   broker: ["channel"],
   transport: ["channel"],
-  plugin: ["channel"],
-  config: ["channel"],
+  plugin: ["channel", "diagnostic"],
+  config: ["channel", "diagnostic"],
   client: [],
   console: [],
-  server: ["channel", "broker", "transport", "plugin", "config", "client", "console"],
-  cli: ["server", "config"],
+  server: ["channel", "broker", "transport", "plugin", "config", "client", "console", "diagnostic"],
+  author: ["channel", "broker", "plugin", "config", "server", "diagnostic"],
+  cli: ["server", "config", "author", "diagnostic"],
   "main.ts": ["cli"],
 };
 

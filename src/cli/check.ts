@@ -1,9 +1,9 @@
 /** `tidewire check [config]`: tells everything that is wrong with a config and the plugins it uses. */
 import type { ResolvePlugin } from "../config/check-plugins.ts";
 import type { Config } from "../config/config.ts";
-import { count, formatDiagnostics, type Diagnostic } from "../config/diagnostic.ts";
+import { count, formatDiagnostics, type Diagnostic } from "../diagnostic/diagnostic.ts";
 import { loadConfig } from "../config/load.ts";
-import { visibleText } from "../config/visible-text.ts";
+import { visibleText } from "../diagnostic/visible-text.ts";
 import { EXIT } from "./exit.ts";
 import { resolvePlugin as resolveWithPlugins } from "../server/plugins.ts";
 

@@ -1,6 +1,6 @@
 /** `tidewire run [config]`: runs the server until it is told to stop. */
 import type { Config } from "../config/config.ts";
-import { formatDiagnostics } from "../config/diagnostic.ts";
+import { formatDiagnostics } from "../diagnostic/diagnostic.ts";
 import { loadConfig } from "../config/load.ts";
 import { createLog, type Log } from "../log.ts";
 import { loadPlugins, resolvePlugin } from "../server/plugins.ts";

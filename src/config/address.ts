@@ -3,7 +3,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import { isAbsolute } from "node:path";
 import type { Address, TcpAddress } from "./config.ts";
 import { Refusal } from "./refusal.ts";
-import { quoteText } from "./visible-text.ts";
+import { quoteText } from "../diagnostic/visible-text.ts";
 
 const HOST_NAME = /^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)*$/;
 /** Bytes of `sun_path` in unix(7), less its closing NUL. */

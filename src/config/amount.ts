@@ -1,7 +1,7 @@
 /** Durations and sizes with bounds, and a hint for those who write another unit. */
 import { parseDuration, parseSize } from "../units.ts";
 import { Refusal } from "./refusal.ts";
-import { quoteText } from "./visible-text.ts";
+import { quoteText } from "../diagnostic/visible-text.ts";
 
 export interface Bounds {
   /** The least and the most, as a config writes them. */

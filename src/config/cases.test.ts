@@ -8,7 +8,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv } from "ajv";
 import { parseDocument } from "yaml";
-import { formatDiagnostics } from "./diagnostic.ts";
+import { formatDiagnostics } from "../diagnostic/diagnostic.ts";
 import { resolveFake, SHIPPED } from "./fake-plugins.ts";
 import { configJsonSchema } from "./json-schema.ts";
 import { loadConfig } from "./load.ts";

@@ -12,7 +12,7 @@ import { refuseForeignParameter } from "./foreign-parameter.ts";
 import { asText, nodeAt, textAt, type Entry, type Node } from "./node.ts";
 import type { Problems, Span } from "./problems.ts";
 import { Refusal } from "./refusal.ts";
-import { quoteText } from "./visible-text.ts";
+import { quoteText } from "../diagnostic/visible-text.ts";
 
 /** URL paths that are not a channel's own: see DESIGN §5. */
 const RESERVED: ReadonlyMap<string, string> = new Map([

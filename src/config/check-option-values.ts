@@ -3,7 +3,7 @@ import { showValue } from "./describe.ts";
 import { partOf } from "./explain-value.ts";
 import { locate, type Node, type ScalarNode, type TextNode } from "./node.ts";
 import type { Problems } from "./problems.ts";
-import { visibleText } from "./visible-text.ts";
+import { visibleText } from "../diagnostic/visible-text.ts";
 
 /** Lines of a plugin's message that are shown. */
 const MAX_LINES = 6;

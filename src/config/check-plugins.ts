@@ -10,7 +10,7 @@ import { nodeAt, textAt, type Node, type TextNode } from "./node.ts";
 import type { Problems, Span } from "./problems.ts";
 import { strict } from "./strict.ts";
 import { suggest } from "../suggest.ts";
-import { quoteText } from "./visible-text.ts";
+import { quoteText } from "../diagnostic/visible-text.ts";
 
 /** What the config has to know of a plugin. */
 export interface PluginSpec {

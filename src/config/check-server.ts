@@ -6,7 +6,7 @@ import type { Address } from "./config.ts";
 import { showValue } from "./describe.ts";
 import { asText, nodeAt, textAt, type Node, type TextNode } from "./node.ts";
 import type { Problems } from "./problems.ts";
-import { quoteText } from "./visible-text.ts";
+import { quoteText } from "../diagnostic/visible-text.ts";
 
 /** @param directory Absolute path of the folder that the config is in. */
 export function checkServer(root: Node, directory: string, problems: Problems): void {

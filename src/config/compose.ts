@@ -6,7 +6,7 @@ import type { Masked } from "./mask.ts";
 import type { Entry, Node } from "./node.ts";
 import type { Problems, Span } from "./problems.ts";
 import { suggest } from "../suggest.ts";
-import { quoteText } from "./visible-text.ts";
+import { quoteText } from "../diagnostic/visible-text.ts";
 
 export interface ComposeContext {
   readonly problems: Problems;

@@ -2,7 +2,7 @@
 import { Ajv, type ErrorObject, type Options } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
-import { quoteText } from "./visible-text.ts";
+import { quoteText } from "../diagnostic/visible-text.ts";
 import { showValue } from "./describe.ts";
 import { asText, locate, nodeAt, textAt, type MapNode, type Node, type TextNode } from "./node.ts";
 import { readValue } from "./read-value.ts";

@@ -4,7 +4,7 @@ import { DURATION_PATTERN } from "../units.ts";
 import { annotationsOf, CHOICE, Noun } from "./kinds.ts";
 import type { Node } from "./node.ts";
 import { alternativesOf } from "./schema-walk.ts";
-import { quoteText } from "./visible-text.ts";
+import { quoteText } from "../diagnostic/visible-text.ts";
 
 /** `a whole number`, `text`, `one of "a", "b"`. */
 export function describeSchema(schema: TSchema): string {

@@ -12,7 +12,7 @@ import type { Problems, Span } from "./problems.ts";
 import { Refusal } from "./refusal.ts";
 import { alternativesOf, propertiesOf } from "./schema-walk.ts";
 import { closestWord, suggest } from "../suggest.ts";
-import { quoteText, visibleText } from "./visible-text.ts";
+import { quoteText, visibleText } from "../diagnostic/visible-text.ts";
 
 export interface Explanation {
   readonly code: string;

@@ -9,7 +9,7 @@ import type { Problems, Span } from "./problems.ts";
 import { alternativeFor, alternativesOf, propertiesOf } from "./schema-walk.ts";
 import { suggest } from "../suggest.ts";
 import { PluginSpec } from "./spec.ts";
-import { quoteText } from "./visible-text.ts";
+import { quoteText } from "../diagnostic/visible-text.ts";
 
 /** What is being checked: keys of the config, or options of a plugin. */
 export interface Subject {

@@ -2,7 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { formatDiagnostics } from "./diagnostic.ts";
+import { formatDiagnostics } from "../diagnostic/diagnostic.ts";
 import { ConfigFolder } from "./testing.ts";
 
 const folder = new ConfigFolder();

@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { decodeText, ReadError, readBytes } from "./read-text.ts";
 import { suggest } from "../suggest.ts";
-import { quoteText } from "./visible-text.ts";
+import { quoteText } from "../diagnostic/visible-text.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -6,7 +6,7 @@ import { checkServer } from "./check-server.ts";
 import { checkShape } from "./check-shape.ts";
 import type { Config } from "./config.ts";
 import { checkDataSchema } from "./data-schema.ts";
-import type { Diagnostic } from "./diagnostic.ts";
+import type { Diagnostic } from "../diagnostic/diagnostic.ts";
 import type { Environment } from "./interpolate.ts";
 import { nodeAt, type Node } from "./node.ts";
 import { parseYaml } from "./parse-yaml.ts";

@@ -1,5 +1,5 @@
 /** Collects the mistakes of one file and tells where in the file each is. */
-import type { Diagnostic, Place } from "./diagnostic.ts";
+import type { Diagnostic, Place } from "../diagnostic/diagnostic.ts";
 
 /** Part of a file's text, in UTF-16 units. */
 export interface Span {

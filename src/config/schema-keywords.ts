@@ -5,7 +5,7 @@ import { showValue } from "./describe.ts";
 import { asText, locate, type Node, type TextNode } from "./node.ts";
 import type { Problems, Span } from "./problems.ts";
 import { suggest } from "../suggest.ts";
-import { quoteText } from "./visible-text.ts";
+import { quoteText } from "../diagnostic/visible-text.ts";
 
 /** Keywords whose value is a map of names to schemas, and those whose value is a schema or a list of them. */
 const MAPS = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];

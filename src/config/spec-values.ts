@@ -6,7 +6,7 @@ import { readDuration, readSize, type Bounds } from "./amount.ts";
 import { refuseForeignParameter } from "./foreign-parameter.ts";
 import { choice, MayBeEmpty, Noun, parsed } from "./kinds.ts";
 import { Refusal } from "./refusal.ts";
-import { quoteText } from "./visible-text.ts";
+import { quoteText } from "../diagnostic/visible-text.ts";
 
 interface AmountOptions extends Partial<Bounds> {
   readonly description: string;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Config } from "./config.ts";
-import { formatDiagnostics } from "./diagnostic.ts";
+import { formatDiagnostics } from "../diagnostic/diagnostic.ts";
 import { resolveFake } from "./fake-plugins.ts";
 import type { Environment } from "./interpolate.ts";
 import { loadConfig, type LoadResult } from "./load.ts";
