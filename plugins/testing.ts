@@ -1,4 +1,5 @@
 /** Runs one plugin as a channel would, for the tests of this folder. */
+import { createChannelContext } from "../src/plugin/channel-context.ts";
 import type { Static, TObject } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import { OptionError } from "tidewire";
@@ -42,7 +43,8 @@ export async function start<Options extends TObject>(
       void logs.push({ level, message, fields });
   const hooks = await plugin.setup({
     options: check(plugin, given),
-    channel: { name: at.name ?? "test", params: at.params ?? {} },
+    channel: createChannelContext(at.name ?? "test", at.params ?? {}, undefined as never),
+    store: undefined as never,
     directory: at.directory ?? import.meta.dir,
     log: { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") },
     signal: controller.signal,

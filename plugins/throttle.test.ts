@@ -1,3 +1,4 @@
+import { createChannelContext } from "../src/plugin/channel-context.ts";
 import { afterEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Draft } from "tidewire";
@@ -110,7 +111,8 @@ describe("throttle", () => {
     let refusals = 0;
     const hooks = await throttle.setup({
       options: { every: "10ms", max_keys: 10 },
-      channel: { name: "test", params: {} },
+      channel: createChannelContext("test", {}, undefined as never),
+      store: undefined as never,
       directory: "/",
       log: { debug() {}, info() {}, warn() {}, error() {} },
       signal: new AbortController().signal,

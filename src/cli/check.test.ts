@@ -172,7 +172,7 @@ export default definePlugin({
           message: '"all" is not a way to publish that this version has',
           line: 2,
           column: 27,
-          help: 'write one of "nobody", "clients"',
+          help: 'write one of "nobody", "clients", "authorized"',
         },
       ],
     });

@@ -4,8 +4,19 @@ import type { Config } from "../config/config.ts";
 import { count, formatDiagnostics, type Diagnostic } from "../diagnostic/diagnostic.ts";
 import { loadConfig } from "../config/load.ts";
 import { visibleText } from "../diagnostic/visible-text.ts";
+import { DEFAULT_CONFIG, type Command } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { resolvePlugin as resolveWithPlugins } from "../server/plugins.ts";
+
+export const checkCommand: Command = {
+  name: "check",
+  usage: "[config] [--json]",
+  summary: "say what is wrong with a config and its plugins",
+  operands: { min: 0, max: 1 },
+  options: { json: { type: "boolean" } },
+  run: ({ operands, options }) =>
+    check(operands[0] ?? DEFAULT_CONFIG, { json: options["json"] === true }),
+};
 
 export interface CheckOptions {
   /** One JSON object on stdout, whatever the outcome. */

@@ -1,90 +1,78 @@
 /** Finds the command that the arguments name and runs it. */
 import { parseArgs } from "node:util";
-import { VERSION } from "../version.ts";
-import { check } from "./check.ts";
+import { suggest } from "../suggest.ts";
+import type { Call, Command } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
 import { EXIT } from "./exit.ts";
-import { run } from "./run.ts";
-import { schema } from "./schema.ts";
-
-const DEFAULT_CONFIG = "tidewire.yaml";
-
-const HELP = `Tidewire ${VERSION}: one binary, one YAML file, every realtime transport.
-
-  tidewire [run] [config]      run the server (config: ${DEFAULT_CONFIG} when not given)
-  tidewire check [config]      say what is wrong with a config and its plugins  [--json]
-  tidewire schema              print the config's JSON Schema, for editors
-  tidewire version             print the version
-  tidewire help                print this
-
-Exit codes: 0 fine, 1 failed, 2 wrong usage, 78 wrong config.
-`;
-
-/** The options of each command, for \`parseArgs\`. */
-const COMMANDS = {
-  run: { operands: 1, options: {} },
-  check: { operands: 1, options: { json: { type: "boolean" } } },
-  schema: { operands: 0, options: {} },
-  version: { operands: 0, options: {} },
-  help: { operands: 0, options: {} },
-} as const;
-
-type Command = keyof typeof COMMANDS;
+import { callOf, formatHelp } from "./help.ts";
 
 /** @returns The exit code. Results go to stdout, diagnostics to stderr. */
 export async function main(args: readonly string[]): Promise<number> {
-  const parsed = parse(args);
+  const [first] = args;
+  if (first === "help" || args.includes("--help") || args.includes("-h")) {
+    process.stdout.write(formatHelp(COMMANDS));
+    return EXIT.fine;
+  }
+  const parsed = parse(first === "--version" || first === "-v" ? ["version"] : args);
   if ("wrong" in parsed) {
-    process.stderr.write(`tidewire: ${parsed.wrong}\n\n${HELP}`);
+    process.stderr.write(`tidewire: ${parsed.wrong}\n\n${formatHelp(COMMANDS)}`);
     return EXIT.usage;
   }
-  const file = parsed.operand ?? DEFAULT_CONFIG;
-  switch (parsed.command) {
-    case "run":
-      return run(file);
-    case "check":
-      return check(file, { json: parsed.json });
-    case "schema":
-      return schema();
-    case "version":
-      process.stdout.write(`${VERSION}\n`);
-      return EXIT.fine;
-    case "help":
-      process.stdout.write(HELP);
-      return EXIT.fine;
-  }
+  return parsed.command.run(parsed.call);
 }
 
-interface Parsed {
-  readonly command: Command;
-  readonly operand: string | undefined;
-  readonly json: boolean;
-}
+type Parsed = { readonly command: Command; readonly call: Call } | { readonly wrong: string };
 
-function parse(args: readonly string[]): Parsed | { readonly wrong: string } {
-  const [first, ...rest] = args;
-  if (first === "--help" || first === "-h")
-    return { command: "help", operand: undefined, json: false };
-  if (first === "--version" || first === "-v") {
-    return { command: "version", operand: undefined, json: false };
-  }
-  const isCommand = first !== undefined && Object.hasOwn(COMMANDS, first);
-  // A config by its name alone: "run" is what one does with it. Other words are mistyped commands.
-  if (first !== undefined && !isCommand && !first.startsWith("-") && !/[./\\]/.test(first)) {
-    return { wrong: `there is no command "${first}"` };
-  }
-  const command = isCommand ? (first as Command) : "run";
-  const { operands, options } = COMMANDS[command];
+function parse(args: readonly string[]): Parsed {
+  const found = findCommand(args);
+  if ("wrong" in found) return found;
+  const { command, rest } = found;
   try {
     const { values, positionals } = parseArgs({
-      args: isCommand ? rest : [...args],
-      options: options as Record<string, { type: "boolean" }>,
+      args: [...rest],
+      options: { ...command.options },
       allowPositionals: true,
     });
-    if (positionals.length > operands) {
-      return { wrong: `"${command}" takes ${operands === 0 ? "no argument" : "one argument"}` };
+    const { min, max } = command.operands;
+    const { length } = positionals;
+    if (length < min || length > max) {
+      const many = max === 0 ? "no argument" : max === 1 ? "one argument" : `${max} arguments`;
+      const takes = length < min ? "takes an argument more" : `takes ${many}`;
+      return { wrong: `"${command.name}" ${takes}: tidewire ${callOf(command)}` };
     }
-    return { command, operand: positionals[0], json: values["json"] === true };
+    return { command, call: { operands: positionals, options: values } };
   } catch (error) {
     return { wrong: (error as Error).message };
   }
+}
+
+type Found = { readonly command: Command; readonly rest: readonly string[] };
+
+function findCommand(args: readonly string[]): Found | { readonly wrong: string } {
+  const [first, second] = args;
+  const two = byName(`${first} ${second}`);
+  if (two) return { command: two, rest: args.slice(2) };
+  const one = first === undefined ? undefined : byName(first);
+  if (one) return { command: one, rest: args.slice(1) };
+  const parts = COMMANDS.filter(({ name }) => name.startsWith(`${first} `));
+  if (parts.length > 0) {
+    const names = parts.map(({ name }) => name.split(" ")[1]!);
+    const help = second === undefined ? null : suggest(second, names);
+    return {
+      wrong: `"${first}" is followed by one of ${names.join(", ")}${help ? `; ${help}` : ""}`,
+    };
+  }
+  // A config by its name alone: "run" is what one does with it. Other words are mistyped commands.
+  if (first !== undefined && !first.startsWith("-") && !/[./\\]/.test(first)) {
+    const help = suggest(
+      first,
+      COMMANDS.map(({ name }) => name),
+    );
+    return { wrong: `there is no command "${first}"${help ? `; ${help}` : ""}` };
+  }
+  return { command: byName("run")!, rest: args };
+}
+
+function byName(name: string): Command | undefined {
+  return COMMANDS.find((command) => command.name === name);
 }

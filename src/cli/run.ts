@@ -6,7 +6,17 @@ import { createLog, type Log } from "../log.ts";
 import { loadPlugins, resolvePlugin } from "../server/plugins.ts";
 import { ListenError, startServer, type RunningServer } from "../server/server.ts";
 import { VERSION } from "../version.ts";
+import { DEFAULT_CONFIG, type Command } from "./command.ts";
 import { EXIT } from "./exit.ts";
+
+export const runCommand: Command = {
+  name: "run",
+  usage: "[config]",
+  summary: `run the server (config: ${DEFAULT_CONFIG} when not given)`,
+  operands: { min: 0, max: 1 },
+  options: {},
+  run: ({ operands }) => run(operands[0] ?? DEFAULT_CONFIG),
+};
 
 /** @returns The exit code, when the server has stopped. */
 export async function run(file: string): Promise<number> {

@@ -1,7 +1,17 @@
 /** `tidewire schema`: prints the config's JSON Schema, with the options of all plugins that ship. */
 import { configJsonSchema } from "../config/json-schema.ts";
 import { shippedOptions } from "../server/plugins.ts";
+import type { Command } from "./command.ts";
 import { EXIT } from "./exit.ts";
+
+export const schemaCommand: Command = {
+  name: "schema",
+  usage: "",
+  summary: "print the config's JSON Schema, for editors",
+  operands: { min: 0, max: 0 },
+  options: {},
+  run: () => schema(),
+};
 
 export interface SchemaOptions {
   readonly stdout?: (text: string) => void;

@@ -33,6 +33,9 @@ export interface PluginSpec {
  */
 export type ResolvePlugin = (use: string, directory: string) => Promise<PluginSpec>;
 
+/** An entry of `plugins:` as far as the plugin itself is concerned. */
+export type ResolvedUse = Pick<PluginUse, "use" | "written" | "options">;
+
 /**
  * Checks every entry of every channel's `plugins:`.
  *
@@ -43,13 +46,13 @@ export async function checkPlugins(
   directory: string,
   resolvePlugin: ResolvePlugin,
   problems: Problems,
-): Promise<ReadonlyMap<Node, PluginUse>> {
+): Promise<ReadonlyMap<Node, ResolvedUse>> {
   const channels = nodeAt(root, "channels");
   const entries = Array.from(channels?.kind === "map" ? channels.entries.values() : [])
     .map((channel) => nodeAt(channel.value, "plugins"))
     .flatMap((plugins) => (plugins?.kind === "list" ? plugins.items : []));
   const found = new Map<string, Promise<PluginSpec | Error>>();
-  const uses = new Map<Node, PluginUse>();
+  const uses = new Map<Node, ResolvedUse>();
   for (const entry of entries) {
     const use = textAt(entry, "use");
     if (!use?.value || uses.has(entry) || reportNoPath(use, problems)) continue;
@@ -59,10 +62,23 @@ export async function checkPlugins(
     if (resolved instanceof Error) reportUnresolved(resolved, use, problems);
     else {
       const options = await checkOptions(entry, use, resolved, problems);
-      uses.set(entry, { use: resolved.file ?? use.value, options });
+      checkIsolation(entry, problems);
+      uses.set(entry, { use: resolved.file ?? use.value, written: use.value, options });
     }
   }
   return uses;
+}
+
+/** Limits of a worker that there is not. */
+function checkIsolation(entry: Node, problems: Problems): void {
+  const isolate = nodeAt(entry, "isolate");
+  if (isolate && !(isolate.kind === "scalar" && isolate.value === false)) return;
+  for (const name of ["timeout", "memory"]) {
+    const key = entry.kind === "map" ? entry.entries.get(name)?.key : undefined;
+    if (!key) continue;
+    const message = `"${name}" is a limit of a plugin that runs in a thread of its own`;
+    problems.report("not-isolated", key, message, `add "isolate: true"`);
+  }
 }
 
 function asError(error: unknown): Error {

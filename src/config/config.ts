@@ -81,7 +81,8 @@ export interface ChannelConfig {
   readonly path: Pattern;
   readonly transports: readonly TransportName[];
   readonly history: Retention;
-  readonly publish: "nobody" | "clients";
+  /** `authorized`: those that an `authorize` hook allows. */
+  readonly publish: "nobody" | "clients" | "authorized";
   /** JSON Schema (draft 2020-12 or 07) that data has to fit, or null. */
   readonly schema: Readonly<Record<string, unknown>> | null;
   readonly plugins: readonly PluginUse[];
@@ -93,4 +94,22 @@ export interface PluginUse {
   readonly use: string;
   /** The options, checked against the plugin's schema, defaults filled in. */
   readonly options: unknown;
+  /** The plugin as the file writes it: `clock`, `./round.ts`, `npm:some-plugin`. */
+  readonly written: string;
+  /** Limits of the worker thread that it runs in; null where it runs in the server's own. */
+  readonly isolate: Isolation | null;
+  readonly onError: OnError;
 }
+
+export interface Isolation {
+  /** Milliseconds after which a hook that has not answered ends the worker. */
+  readonly timeoutMs: number;
+  /** Bytes of its heap. */
+  readonly memory: number;
+}
+
+/**
+ * What becomes of a message that a transform failed on, or that a worker held when it ended: it is
+ * dropped, goes on as it was, or is refused with an error to its publisher.
+ */
+export type OnError = "drop" | "pass" | "stop";

@@ -27,10 +27,10 @@ const transports = () =>
   );
 
 const publish = () =>
-  choice(["nobody", "clients"], {
+  choice(["nobody", "clients", "authorized"], {
     noun: "a way to publish that this version has",
     description:
-      "Who may publish by POST and WebSocket: nobody, or all clients. Plugins and the control listener always may.",
+      "Who may publish by POST and WebSocket: nobody, all clients, or those that a plugin's `authorize` hook allows. Plugins and the control listener always may.",
   });
 
 const historySize = {
@@ -146,6 +146,29 @@ export const PluginSpec = keys("a plugin", {
     default: {},
     description: "The plugin's options.",
     [MayBeEmpty]: true,
+  }),
+  isolate: t.Boolean({
+    default: false,
+    description:
+      "Runs it in a worker thread of its own: a crash or an endless loop ends that alone.",
+  }),
+  timeout: t.Optional(
+    duration({
+      min: "1ms",
+      description: "With `isolate`: a hook that takes longer ends the worker. Default: 1s.",
+    }),
+  ),
+  memory: t.Optional(
+    size({
+      min: "16MiB",
+      description: "With `isolate`: a worker whose heap is larger ends. Default: 256MiB.",
+    }),
+  ),
+  on_error: choice(["drop", "pass", "stop"], {
+    noun: "a way to deal with a failure",
+    default: "drop",
+    description:
+      "What becomes of a message that its transform fails on: dropped, passed on as it was, or refused, so that its publisher is told.",
   }),
 });
 

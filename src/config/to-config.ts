@@ -2,16 +2,19 @@
 import { dirname, resolve } from "node:path";
 import { Value } from "@sinclair/typebox/value";
 import { parsePath, parsePattern } from "../channel/directory.ts";
-import type { ChannelConfig, Config, PluginUse, Tls } from "./config.ts";
+import type { ChannelConfig, Config, Isolation, PluginUse, Tls } from "./config.ts";
+import type { ResolvedUse } from "./check-plugins.ts";
 import { nodeAt, type Node } from "./node.ts";
 import { readValue } from "./read-value.ts";
 import { ConfigSpec, type DecodedConfig } from "./spec.ts";
+
+const ISOLATION: Isolation = { timeoutMs: 1000, memory: 256 * 1024 ** 2 };
 
 /**
  * @param file Absolute path of the YAML file.
  * @param uses What each entry of a `plugins:` list means.
  */
-export function toConfig(file: string, root: Node, uses: ReadonlyMap<Node, PluginUse>): Config {
+export function toConfig(file: string, root: Node, uses: ReadonlyMap<Node, ResolvedUse>): Config {
   const decoded = Value.Decode(ConfigSpec, readValue(root, ConfigSpec));
   const { server, control, limits, sse, shutdown, log } = decoded;
   const directory = dirname(file);
@@ -48,7 +51,7 @@ function toTls(
 function toChannels(
   root: Node,
   { defaults, channels }: DecodedConfig,
-  uses: ReadonlyMap<Node, PluginUse>,
+  uses: ReadonlyMap<Node, ResolvedUse>,
 ): ChannelConfig[] {
   return Object.entries(channels).map(([name, channel]) => {
     const pattern = parsePattern(name);
@@ -64,7 +67,23 @@ function toChannels(
       },
       publish: channel.publish ?? defaults.publish,
       schema: channel.schema ?? null,
-      plugins: plugins?.kind === "list" ? plugins.items.map((item) => uses.get(item)!) : [],
+      plugins:
+        plugins?.kind === "list"
+          ? plugins.items.map((item, i) => toUse(uses.get(item)!, channel.plugins[i]!))
+          : [],
     };
   });
+}
+
+type DecodedUse = DecodedConfig["channels"][string]["plugins"][number];
+
+function toUse(
+  resolved: ResolvedUse,
+  { isolate, timeout, memory, on_error }: DecodedUse,
+): PluginUse {
+  const limits = {
+    timeoutMs: timeout ?? ISOLATION.timeoutMs,
+    memory: memory ?? ISOLATION.memory,
+  };
+  return { ...resolved, isolate: isolate ? limits : null, onError: on_error };
 }

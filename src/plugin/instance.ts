@@ -1,4 +1,5 @@
 /** One plugin at work in one channel: from its `setup` to its `close`. */
+import { createChannelContext } from "./channel-context.ts";
 import { ChannelError } from "../channel/errors.ts";
 import type { MaybePromise } from "../channel/log.ts";
 import type { Draft } from "../channel/message.ts";
@@ -166,7 +167,8 @@ export class PluginInstance {
     return {
       // Each channel of a pattern has its own copy: one that changes it changes nothing for the others.
       options: structuredClone(options ?? {}) as never,
-      channel: { name: channel.name, params: Object.freeze({ ...channel.params }) },
+      channel: createChannelContext(channel.name, channel.params, undefined as never),
+      store: undefined as never,
       directory,
       log,
       signal: this.#controller.signal,

@@ -48,6 +48,74 @@ export interface Client {
   close(code?: number, reason?: string): void;
 }
 
+/** Somebody wants to subscribe to a channel, read its history, or publish to it. */
+export interface AccessRequest {
+  /** `subscribe` is every way to read: live, by polling, and history. */
+  readonly action: "subscribe" | "publish";
+  /** The channel's name: `chat/lobby`. */
+  readonly channel: string;
+  /** Values of the pattern's parameters. */
+  readonly params: Readonly<Record<string, string>>;
+  /** `websocket`, `sse`, `long-poll`, `http2-push`; `post` to publish, `history` to read a page of it. */
+  readonly transport: string;
+  /** Headers of the request; on a WebSocket of the one that opened it. */
+  readonly headers: Headers;
+  /** The cookies of the `Cookie` header (RFC 6265 §4.2.1), percent-decoded. */
+  readonly cookies: ReadonlyMap<string, string>;
+  readonly query: URLSearchParams;
+  /** Claims of a token that the server itself has checked; null where there is none. */
+  readonly claims: Readonly<Record<string, unknown>> | null;
+  /** The `Origin` header: the page that asks; null where there is none. */
+  readonly origin: string | null;
+  /** IP address, or an empty string on a unix socket. */
+  readonly address: string;
+}
+
+/**
+ * What `authorize` says: `allow`, `deny`, or nothing, which leaves it to the next plugin. The reason of
+ * `{ deny: "…" }` goes to the log, never to the client.
+ */
+export type Verdict = "allow" | "deny" | { readonly deny: string } | null | undefined | void;
+
+/** Keeps small JSON values of one plugin in one channel, over reloads and restarts. */
+export interface Store {
+  /** @returns What was last set, or undefined. */
+  get<Value = unknown>(key: string): Promise<Value | undefined>;
+  /**
+   * Resolves when it is kept for good.
+   *
+   * @param value JSON.
+   * @param options.ttl A duration such as `10m`, after which it is gone.
+   * @throws {Error} When the value is no JSON or too large, or the store is full or can't be written.
+   */
+  set(key: string, value: unknown, options?: { readonly ttl?: string }): Promise<void>;
+  /** @returns Whether there was one. */
+  delete(key: string): Promise<boolean>;
+  /** What is there, in order of the keys (by their UTF-8 bytes). */
+  entries<Value = unknown>(prefix?: string): Promise<[key: string, value: Value][]>;
+}
+
+/** A channel that a plugin publishes to, another than its own. */
+export interface OtherChannel {
+  /**
+   * Publishes as the control listener does: through that channel's schema and plugins.
+   *
+   * @returns The ids of what was committed, after the commit.
+   * @throws {Error} When there is no such channel, it refuses a draft, or the message has passed that
+   *   channel before, which is a loop.
+   */
+  publish(drafts: Emitted): Promise<readonly string[]>;
+}
+
+/** The channel that a plugin works in. Called with a name, it gives another one to publish to. */
+export interface ChannelContext {
+  (name: string): OtherChannel;
+  /** The channel's name: `chat/lobby`. */
+  readonly name: string;
+  /** Values of the pattern's parameters: `{ room: "lobby" }`; empty for a static channel. */
+  readonly params: Readonly<Record<string, string>>;
+}
+
 export interface Logger {
   debug(message: string, fields?: Record<string, unknown>): void;
   info(message: string, fields?: Record<string, unknown>): void;
@@ -58,15 +126,12 @@ export interface Logger {
 export interface SetupContext<Options> {
   /** The options of this use, checked, with defaults filled in. */
   readonly options: Options;
-  readonly channel: {
-    /** The channel's name: `chat/lobby`. */
-    readonly name: string;
-    /** Values of the pattern's parameters: `{ room: "lobby" }`; empty for a static channel. */
-    readonly params: Readonly<Record<string, string>>;
-  };
+  readonly channel: ChannelContext;
   /** Absolute path of the folder that the config file is in: relative paths in options start here. */
   readonly directory: string;
   readonly log: Logger;
+  /** Small values that outlive this process. */
+  readonly store: Store;
   /** Aborts when the channel closes or the server stops, before `close` is called. */
   readonly signal: AbortSignal;
   /**
@@ -113,6 +178,13 @@ export interface Hooks {
    * the client is told, and what it gives later is not taken.
    */
   receive?(data: unknown, client: Client): Awaitable<Draft | null | void>;
+  /**
+   * Decides whether a client may subscribe or publish. Plugins are asked in config order, up to the first
+   * that allows or denies. Where a channel has this hook and none of its plugins allows, it is denied:
+   * so is one that throws, or takes longer than 5 s. Asked once for each request; on a WebSocket once
+   * for each channel and action.
+   */
+  authorize?(request: AccessRequest): Awaitable<Verdict>;
   /**
    * A subscriber came. Not called for long-poll, which holds no connection, nor for one that left again
    * before its turn: a client's `joined` and `left` are called one after the other, each when the one

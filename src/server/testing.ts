@@ -1,6 +1,11 @@
 /** Servers for tests: a real one on a free port of 127.0.0.1, from a few words of config. */
 import { parsePath, parsePattern } from "../channel/directory.ts";
-import { TRANSPORT_NAMES, type ChannelConfig, type Config } from "../config/config.ts";
+import {
+  TRANSPORT_NAMES,
+  type ChannelConfig,
+  type Config,
+  type PluginUse,
+} from "../config/config.ts";
 import { createLog } from "../log.ts";
 import { loadPlugin, type LoadedPlugin } from "../plugin/load.ts";
 import type { Plugin } from "../plugin/sdk.ts";
@@ -12,8 +17,13 @@ type DeepPartial<T> = T extends readonly unknown[] | string | null
 
 export type TestChannel = Partial<Omit<ChannelConfig, "name" | "pattern" | "path" | "plugins">> & {
   path?: string;
-  plugins?: readonly (string | Plugin | { use: string | Plugin; with?: unknown })[];
+  plugins?: readonly (string | Plugin | TestUse)[];
 };
+
+interface TestUse extends Partial<Pick<PluginUse, "isolate" | "onError">> {
+  readonly use: string | Plugin;
+  readonly with?: unknown;
+}
 
 export type TestConfig = DeepPartial<Omit<Config, "channels">> & {
   channels: Record<string, TestChannel>;
@@ -49,11 +59,18 @@ export function testConfig({ channels, ...overrides }: TestConfig): Config {
       name,
       pattern: parsePattern(name),
       path: parsePath(channel.path ?? `/channels/${name}`),
-      plugins: (channel.plugins ?? []).map((entry, index) =>
-        typeof entry === "object" && "use" in entry
-          ? { use: useName(entry.use, index), options: entry.with ?? {} }
-          : { use: useName(entry, index), options: {} },
-      ),
+      plugins: (channel.plugins ?? []).map((entry, index) => {
+        const { use, ...given } =
+          typeof entry === "object" && "use" in entry ? entry : ({ use: entry } as TestUse);
+        const name = useName(use, index);
+        return {
+          use: name,
+          written: name,
+          options: given.with ?? {},
+          isolate: given.isolate ?? null,
+          onError: given.onError ?? "drop",
+        };
+      }),
     })),
   };
 }
