@@ -1,23 +1,28 @@
 /** A named, ordered stream of messages: takes drafts in, commits them, and fans them out. */
 import { backlogged, channelClosed } from "./errors.ts";
 import { FanOut } from "./fan-out.ts";
+import { Line, type LineEnd } from "./line.ts";
 import type { Log, MaybePromise } from "./log.ts";
-import type { Draft, Message, SealedDraft } from "./message.ts";
-import { Pipeline, type IncomingDraft, type PipelineOptions } from "./pipeline.ts";
+import type { Draft, Message } from "./message.ts";
+import type { IncomingDraft, PipelineOptions } from "./pipeline.ts";
 import { formatPosition } from "./position.ts";
 
 /** A batch was committed: called in order, in the turn of the commit. */
 export type CommitListener = (batch: readonly Message[]) => void;
 
-export interface ChannelOptions extends Omit<PipelineOptions, "channel"> {
+/** What a channel's drafts go through, and who is told of what came of them. */
+export interface LineOptions extends Omit<PipelineOptions, "channel"> {
+  /** Called with every batch after its commit, such as for sinks. MUST NOT throw. */
+  readonly onCommit?: CommitListener | undefined;
+}
+
+export interface ChannelOptions extends LineOptions {
   readonly name: string;
   /** Opens the channel's log; what it commits, from here or another node, goes to `onCommit`. */
   readonly openLog: (onCommit: CommitListener) => Log;
   /** Bytes that go out to the subscribers in one turn, or one message where that is larger. */
   readonly maxBatchBytes: number;
   readonly onFanOutError: (error: unknown) => void;
-  /** Called with every batch after its commit, such as for sinks. MUST NOT throw. */
-  readonly onCommit?: CommitListener | undefined;
 }
 
 /** What may wait to be sent out when more is taken: this many of the largest messages and batches. */
@@ -29,21 +34,23 @@ export class Channel {
   readonly fanOut: FanOut;
   /** Messages committed in this life. */
   published = 0;
-  readonly #pipeline: Pipeline;
   readonly #maxBacklogBytes: number;
-  /** Commits under way, of a log that takes its time. */
-  readonly #appends = new Set<Promise<unknown>>();
+  readonly #end: LineEnd;
+  #line: Line;
+  #onCommit: CommitListener | undefined;
   #closed = false;
 
   constructor(options: ChannelOptions) {
-    const { name, openLog, onCommit, maxBatchBytes } = options;
+    const { name, openLog, maxBatchBytes } = options;
     this.name = name;
     this.#maxBacklogBytes = MAX_BACKLOG * (options.maxBytes + maxBatchBytes);
-    this.#pipeline = new Pipeline({ ...options, channel: name });
+    this.#onCommit = options.onCommit;
+    this.#end = { check: () => this.#check(), append: (drafts) => this.log.append(drafts) };
+    this.#line = new Line({ ...options, channel: name }, this.#end);
     this.log = openLog((batch) => {
       this.published += batch.length;
       this.fanOut.push(batch);
-      onCommit?.(batch);
+      this.#onCommit?.(batch);
     });
     this.fanOut = new FanOut(this.log.top, maxBatchBytes, options.onFanOutError);
   }
@@ -53,36 +60,47 @@ export class Channel {
     return formatPosition(this.log.epoch, this.log.top);
   }
 
-  /**
-   * Runs drafts through schema and transforms and commits what is left, all or none.
-   *
-   * @returns The committed messages, which may be none or more than the drafts; after the commit.
-   * @throws {ChannelError} When a draft is refused; nothing is committed then.
-   */
+  /** What drafts go through now. Who holds it stays on it when it is replaced. */
+  get line(): Line {
+    return this.#line;
+  }
+
+  /** @see Line.publish */
   publish(drafts: readonly IncomingDraft[]): MaybePromise<readonly Message[]> {
-    this.#check();
-    return this.#pipeline.run(drafts, this.#commit);
+    return this.#line.publish(drafts);
+  }
+
+  /** @see Line.inject */
+  inject(
+    produce: () => MaybePromise<Draft | readonly Draft[] | null>,
+    from: number,
+  ): MaybePromise<readonly Message[]> {
+    return this.#line.inject(produce, from);
   }
 
   /**
-   * Commits what `produce` gives when its turn comes, after the transforms from index `from` on.
-   *
-   * @see Pipeline.inject
-   * @throws {ChannelError} When too many drafts wait, or too much is to be sent out, or the channel is closed.
+   * Gives the channel another line. Log, positions and subscribers stay. What comes by the new line waits
+   * until `before` has settled, so that all of the one before can be committed first; `onCommit` changes
+   * at that moment too.
    */
-  inject(
-    produce: () => Draft | readonly Draft[] | null,
-    from: number,
-  ): MaybePromise<readonly Message[]> {
-    this.#check();
-    return this.#pipeline.inject(produce, from, this.#commit);
+  replace(options: LineOptions, before: Promise<void>): void {
+    const line = new Line({ ...options, channel: this.name }, this.#end, before);
+    this.#line = line;
+    const turn = () => {
+      if (this.#line === line) this.#onCommit = options.onCommit;
+    };
+    before.then(turn, turn);
+  }
+
+  /** Resolves when nothing waits for a transform or its commit. */
+  async idle(): Promise<void> {
+    await this.#line.idle();
   }
 
   /** Stops taking drafts, commits those that wait, sends everything out. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#pipeline.idle();
-    await Promise.allSettled(this.#appends);
+    await this.#line.idle();
     await this.#sentOut();
     this.log.close();
   }
@@ -101,15 +119,4 @@ export class Channel {
     if (this.fanOut.flushed >= top) return;
     return new Promise((resolve) => this.fanOut.whenFlushed(top, resolve));
   }
-
-  readonly #commit = (sealed: readonly SealedDraft[]): MaybePromise<readonly Message[]> => {
-    if (sealed.length === 0) return [];
-    const append = this.log.append(sealed);
-    if (append instanceof Promise) {
-      const ended = () => this.#appends.delete(append);
-      this.#appends.add(append);
-      append.then(ended, ended);
-    }
-    return append;
-  };
 }

@@ -21,6 +21,20 @@ export class InvalidDraftError extends ChannelError {
   }
 }
 
+/** A function that makes drafts, such as a transform, gave what is none. */
+export class ResultError extends TypeError {
+  /** What it gave. */
+  readonly problem: string;
+  /** What would be right. */
+  readonly help: string | null;
+  constructor(problem: string, help: string | null = null) {
+    super(help === null ? problem : `${problem}; ${help}`);
+    this.name = "ResultError";
+    this.problem = problem;
+    this.help = help;
+  }
+}
+
 /** Data that the channel's schema refuses; `errors` are one sentence each, with a JSON pointer. */
 export class SchemaError extends ChannelError {
   readonly errors: readonly string[];

@@ -3,11 +3,17 @@ import { test } from "bun:test";
 import fc from "fast-check";
 import { Run, type Operation, type Pick, type Setup } from "./run.testing.ts";
 
+const kind = fc.record({
+  isBatch: fc.boolean(),
+  onError: fc.constantFrom("drop", "drop", "pass", "stop"),
+});
+
 const setup: fc.Arbitrary<Setup> = fc.record({
   retention: fc.record({ size: fc.nat(8), ttlMs: fc.constantFrom(20, 60, Infinity, Infinity) }),
   maxBatchBytes: fc.constantFrom(1, 1000, 1_000_000),
   isSlowLog: fc.boolean(),
   hasTransforms: fc.boolean(),
+  transforms: fc.tuple(kind, kind),
 });
 
 const does = fc.oneof(

@@ -29,6 +29,8 @@ export interface Log {
   append(drafts: readonly SealedDraft[]): MaybePromise<readonly Message[]>;
   /** Messages after `after`. MUST leave no hole: when some are gone, it starts at `first`. */
   read(after: number, limit: ReadLimit): MaybePromise<Page>;
+  /** Keeps another amount of history from here on. What is over it MUST be gone for the next read. */
+  retain(retention: Retention): void;
   /** Number of messages kept and their bytes. */
   stat(): { readonly count: number; readonly bytes: number };
   close(): void;

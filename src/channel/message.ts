@@ -1,6 +1,7 @@
 /** The message, and the draft that it is before it is committed. */
 import { formatPosition } from "./position.ts";
 import { InvalidDraftError } from "./errors.ts";
+import type { Trail } from "./trail.ts";
 
 /** How `data` was meant: a JSON value, plain text, or bytes. */
 export type Format = "json" | "text" | "bytes";
@@ -31,6 +32,8 @@ export interface SealedDraft {
   readonly key: string | undefined;
   /** Bytes of the data in UTF-8, counted against `limits.message`. */
   readonly size: number;
+  /** The channels that it has passed; none when it came from no other channel. */
+  readonly trail?: Trail;
 }
 
 /** A committed message. Immutable: every subscriber, on every transport, shares the one object. */
@@ -49,6 +52,7 @@ export class Message {
   #bytes: Uint8Array | null;
   #value: unknown;
   #parsed = false;
+  readonly #trail: Trail | null;
 
   constructor(channel: string, epoch: string, offset: number, time: number, draft: SealedDraft) {
     this.id = formatPosition(epoch, offset);
@@ -61,6 +65,15 @@ export class Message {
     this.size = draft.size;
     this.#text = draft.text;
     this.#bytes = draft.bytes;
+    this.#trail = draft.trail ?? null;
+  }
+
+  /**
+   * The channels that it has passed, where a plugin published it from another channel and it was
+   * committed by this process. No client sees it, and no broker keeps it.
+   */
+  get trail(): Trail | null {
+    return this.#trail;
   }
 
   /** The data as a value: parsed JSON, a string, or a `Uint8Array`. */

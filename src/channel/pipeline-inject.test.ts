@@ -72,7 +72,7 @@ describe("Pipeline.inject()", () => {
     expect(batches).toEqual([[], [], ["a"]]);
     expect(errors).toEqual([
       [0, "boom"],
-      [1, `transform must return drafts, which are objects with "data"`],
+      [1, `transform returned a number; a draft is an object with "data"`],
       [1, "data is a function; it must be JSON, text or bytes"],
     ]);
   });

@@ -9,6 +9,19 @@ export class RawTexts {
     (this.#texts ??= new Map()).set(identityOf(draft), raw);
   }
 
+  /** @returns The publisher's text of a draft that nothing has touched, without a look at its data. */
+  given(draft: Draft): string | undefined {
+    return this.#texts?.get(identityOf(draft));
+  }
+
+  /** Copies a draft that may be changed in place, with what is known of its text. */
+  copy(draft: Draft): Draft {
+    const copy = { ...draft, data: copyData(draft.data) };
+    const raw = this.#texts?.get(identityOf(draft));
+    if (raw !== undefined) this.keep(copy, raw);
+    return copy;
+  }
+
   /**
    * The JSON text of a draft's data, so that no number loses digits on a way that changes nothing.
    *
@@ -30,6 +43,16 @@ export class RawTexts {
     // written down before: most publishers write JSON as `JSON.stringify` does, so one comparison is all.
     if (now === raw || now === JSON.stringify(JSON.parse(raw))) return raw;
     return now;
+  }
+}
+
+/** What can't be copied is no JSON: it is refused when it is sealed, changed or not. */
+function copyData(data: unknown): unknown {
+  if (typeof data !== "object" || data === null) return data;
+  try {
+    return structuredClone(data);
+  } catch {
+    return data;
   }
 }
 

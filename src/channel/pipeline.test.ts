@@ -212,9 +212,9 @@ describe("Pipeline.run() with transforms that fail", () => {
     ],
     ["gives nothing", (() => undefined) as never, "transform returned nothing"],
     ["resolves with nothing", (async () => {}) as never, "transform returned nothing"],
-    ["gives no draft", (() => 5) as never, `objects with "data"`],
-    ["gives a list with null", (() => [null]) as never, `objects with "data"`],
-    ["resolves with no draft", (async () => ({})) as never, `objects with "data"`],
+    ["gives no draft", (() => 5) as never, `a number; a draft is an object with "data"`],
+    ["gives a list with null", (() => [null]) as never, "an array with null in it"],
+    ["resolves with no draft", (async () => ({})) as never, `an object without "data"`],
     ["gives what can't be sent", () => ({ data: () => 1 }), "data is a function"],
     ["gives too much", () => ({ data: "x".repeat(2000) }), "data has 2000 bytes"],
   ];

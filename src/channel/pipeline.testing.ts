@@ -14,7 +14,7 @@ export function openPipeline(
     maxBytes: 1024,
     maxWaiting: 100,
     transforms,
-    onTransformError: (error, index) => errors.push([index, (error as Error).message]),
+    onTransformError: (error, index) => void errors.push([index, (error as Error).message]),
     ...options,
   });
   const commit = (sealed: readonly SealedDraft[]) => {

@@ -1,5 +1,6 @@
 /** Drafts that say themselves what the transforms do with them, and what has to come of it. */
 import type { Draft, Message } from "./message.ts";
+import type { OnError } from "./pipeline.ts";
 
 /** What each of the two transforms does with a draft, and whether it takes its time. */
 export interface Plan {
@@ -22,12 +23,22 @@ export type PlannedDraft = Omit<Planned, "number" | "part">;
 const PASS: Plan = { does: "pass", isSlow: false };
 export const PLAIN: PlannedDraft = { plans: [PASS, PASS], isRefused: false, emits: false };
 
-/** What the transforms from `from` on have to make of a draft. */
-export function outcome({ number, plans }: Planned, from: number): readonly string[] {
+/**
+ * What the transforms from `from` on have to make of a draft; null when its run is refused.
+ *
+ * @param onError By transform.
+ */
+export function outcome(
+  { number, plans }: Planned,
+  from: number,
+  onError: readonly OnError[] = [],
+): readonly string[] | null {
   let parts = [""];
-  for (const { does } of plans.slice(from)) {
+  for (const [index, { does }] of plans.entries()) {
+    if (index < from || does === "pass") continue;
     if (does === "split") parts = parts.flatMap((part) => [`${part}a`, `${part}b`]);
-    else if (does !== "pass") parts = [];
+    else if (does !== "drop" && parts.length > 0 && onError[index] === "stop") return null;
+    else if (does === "drop" || onError[index] !== "pass") parts = [];
   }
   return parts.map((part) => `${number}${part}`);
 }

@@ -2,9 +2,16 @@
 import type { Scheduler } from "fast-check";
 import { ChannelError, SchemaError } from "./errors.ts";
 import type { Retention } from "./log.ts";
-import type { Message } from "./message.ts";
+import type { Draft, Message } from "./message.ts";
 import { Life, Poller, Subscriber } from "./model.testing.ts";
-import type { IncomingDraft, Transform } from "./pipeline.ts";
+import {
+  TransformFailure,
+  type BatchResult,
+  type BatchTransform,
+  type IncomingDraft,
+  type OnError,
+  type Transform,
+} from "./pipeline.ts";
 import {
   outcome,
   perform,
@@ -37,7 +44,12 @@ export interface Setup {
   readonly maxBatchBytes: number;
   readonly isSlowLog: boolean;
   readonly hasTransforms: boolean;
+  /** Whether each takes many drafts at once, and what becomes of those that it fails on. */
+  readonly transforms: readonly { readonly isBatch: boolean; readonly onError: OnError }[];
 }
+
+/** What the publisher of a run is told that a transform refused. */
+const STOPPED = new Error("stopped");
 
 export class Run {
   readonly failures: string[] = [];
@@ -150,7 +162,7 @@ export class Run {
       transforms: hasTransforms ? [this.#transform(0), this.#transform(1)] : [],
       wrap: (log) => (isSlowLog ? new AsyncLog(log, pause) : log),
       onCommit: (batch) => life.commit(batch),
-      onTransformError: () => {},
+      onTransformError: () => STOPPED,
       onFanOutError: (error) => void this.failures.push(Bun.inspect(error)),
     });
     world.nowMs = nowMs;
@@ -162,6 +174,26 @@ export class Run {
   }
 
   #transform(index: number): Transform {
+    const { isBatch, onError } = this.#setup.transforms[index]!;
+    const one = this.#transformOne(index);
+    if (!isBatch) return Object.assign(one, { onError });
+    const batch: BatchTransform = async (drafts) => {
+      const results: BatchResult[] = [];
+      // Another thread answers when it likes.
+      await this.#scheduler.schedule(Promise.resolve(), `batch ${index}`);
+      for (const draft of drafts) {
+        try {
+          results.push(await one(draft));
+        } catch (error) {
+          results.push(new TransformFailure(error));
+        }
+      }
+      return results;
+    };
+    return Object.assign(() => null, { onError, batch });
+  }
+
+  #transformOne(index: number): (draft: Draft) => ReturnType<Transform> {
     return (draft) => {
       const planned = draft.data as Planned;
       if (index === 0 && planned.emits) this.#inject();
@@ -197,9 +229,13 @@ export class Run {
     publish: () => readonly Message[] | Promise<readonly Message[]>,
   ): boolean {
     const life = this.#life;
-    const expected = planned.flatMap((each) => outcome(each, from));
+    const onError = this.#setup.transforms.map((each) => each.onError);
+    const outcomes = planned.map((each) => outcome(each, from, onError));
+    const isRefused = outcomes.includes(null);
+    const expected = isRefused ? [] : outcomes.flatMap((each) => each!);
     const acknowledge = (committed: readonly Message[]) => {
       this.#unacknowledged--;
+      life.check(!isRefused, "acknowledged what is to be refused");
       life.check(committed.map(textOf).join() === expected.join(), "acknowledged something else");
       const isCommitted = committed.every((each) => life.all[each.offset - 1] === each);
       life.check(isCommitted, "acknowledged before the commit");
@@ -213,10 +249,15 @@ export class Run {
       this.#expected.splice(turn, 0, ...expected);
       const isAll = !planned.some(({ isRefused }) => isRefused);
       life.check(isAll, "took a batch with a draft that is refused");
-      if (published instanceof Promise) published.then(acknowledge);
+      const refused = (error: unknown) => {
+        this.#unacknowledged--;
+        life.check(isRefused && error === STOPPED, `refused with ${Bun.inspect(error)}`);
+      };
+      if (published instanceof Promise) published.then(acknowledge, refused);
       else acknowledge(published);
       return true;
     } catch (error) {
+      if (isRefused && error === STOPPED) return false;
       if (!(error instanceof ChannelError)) throw error;
       return false;
     }

@@ -90,6 +90,10 @@ export class AsyncLog implements Log {
     return page;
   }
 
+  retain(retention: Retention): void {
+    this.#inner.retain(retention);
+  }
+
   stat(): { count: number; bytes: number } {
     return this.#inner.stat();
   }

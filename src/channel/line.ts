@@ -1,0 +1,80 @@
+/** The way of drafts through one set of transforms to the log. A channel that gets others gets another line. */
+import type { MaybePromise } from "./log.ts";
+import type { Draft, Message, SealedDraft } from "./message.ts";
+import { currentTrail } from "./trail.ts";
+import {
+  Pipeline,
+  type IncomingDraft,
+  type PipelineOptions,
+  type PipelineRules,
+} from "./pipeline.ts";
+
+/** What a line needs of its channel. */
+export interface LineEnd {
+  /** @throws {ChannelError} When the channel takes no draft now. */
+  check(): void;
+  append(drafts: readonly SealedDraft[]): MaybePromise<readonly Message[]>;
+}
+
+export class Line {
+  readonly #end: LineEnd;
+  readonly #pipeline: Pipeline;
+  /** Commits under way, of a log that takes its time. */
+  readonly #appends = new Set<Promise<unknown>>();
+
+  /** @param before Drafts wait until it has settled. */
+  constructor(options: PipelineOptions, end: LineEnd, before: Promise<void> | null = null) {
+    this.#end = end;
+    this.#pipeline = new Pipeline(options, before);
+  }
+
+  /**
+   * Runs drafts through schema and transforms and commits what is left, all or none.
+   *
+   * @returns The committed messages, which may be none or more than the drafts; after the commit.
+   * @throws {ChannelError} When a draft is refused; nothing is committed then.
+   */
+  publish(drafts: readonly IncomingDraft[]): MaybePromise<readonly Message[]> {
+    this.#end.check();
+    return this.#pipeline.run(drafts, this.#commit);
+  }
+
+  /**
+   * Commits what `produce` gives when its turn comes, after the transforms from index `from` on.
+   *
+   * @see Pipeline.inject
+   * @throws {ChannelError} When too many drafts wait, or too much is to be sent out, or the channel is closed.
+   */
+  inject(
+    produce: () => MaybePromise<Draft | readonly Draft[] | null>,
+    from: number,
+  ): MaybePromise<readonly Message[]> {
+    this.#end.check();
+    return this.#pipeline.inject(produce, from, this.#commit);
+  }
+
+  /** Lets other rules hold for the drafts that come from here on. */
+  update(rules: PipelineRules): void {
+    this.#pipeline.update(rules);
+  }
+
+  /** Resolves when no draft is under way any more: each is committed, dropped or refused. */
+  async idle(): Promise<void> {
+    await this.#pipeline.idle();
+    await Promise.allSettled(this.#appends);
+  }
+
+  readonly #commit = (sealed: readonly SealedDraft[]): MaybePromise<readonly Message[]> => {
+    if (sealed.length === 0) return [];
+    const trail = currentTrail();
+    const append = this.#end.append(
+      trail === null ? sealed : sealed.map((draft) => ({ ...draft, trail })),
+    );
+    if (append instanceof Promise) {
+      const ended = () => this.#appends.delete(append);
+      this.#appends.add(append);
+      append.then(ended, ended);
+    }
+    return append;
+  };
+}
