@@ -162,6 +162,22 @@ export function testBroker(name: string, create: CreateBroker): void {
       expect(await read(log)).toEqual({ offsets: [3], first: 3 });
     });
 
+    test("retain() keeps less at once, and more from then on", async () => {
+      const { log, commits } = open({ size: 5 });
+      await log.append(texts("a", "b", "c", "d", "e"));
+      log.retain({ size: 2, ttlMs: 1000 });
+      expect(await read(log)).toEqual({ offsets: [4, 5], first: 4 });
+      expect(log.stat()).toEqual({ count: 2, bytes: 2 });
+      log.retain({ size: 4, ttlMs: 1000 });
+      await log.append(texts("f", "g", "h"));
+      expect(await read(log)).toEqual({ offsets: [5, 6, 7, 8], first: 5 });
+      nowMs += 500;
+      log.retain({ size: 4, ttlMs: 400 });
+      expect(await read(log)).toEqual({ offsets: [], first: 9 });
+      expect(offsets(await log.append(texts("i")))).toEqual([9]);
+      expect(offsets(commits.flat())).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    });
+
     test("lets time not run backwards within a channel when the clock is set back", async () => {
       const { log } = open();
       await log.append(texts("a"));

@@ -52,7 +52,7 @@ class MemoryLog implements Log {
 
   constructor(
     readonly channel: string,
-    readonly retention: Retention,
+    public retention: Retention,
     readonly onCommit: CommitListener,
     readonly now: () => number,
     readonly onClose: () => void,
@@ -70,7 +70,7 @@ class MemoryLog implements Log {
       this.#kept.push(message);
       this.#bytes += message.size;
     }
-    while (this.#kept.length - this.#head > this.retention.size) this.#evict();
+    this.#trim();
     this.onCommit(batch);
     return batch;
   }
@@ -90,6 +90,11 @@ class MemoryLog implements Log {
     return { messages, first };
   }
 
+  retain(retention: Retention): void {
+    this.retention = retention;
+    this.#trim();
+  }
+
   stat(): { count: number; bytes: number } {
     this.expire(this.now());
     return { count: this.#kept.length - this.#head, bytes: this.#bytes };
@@ -103,6 +108,10 @@ class MemoryLog implements Log {
   expire(now: number): void {
     const oldest = now - this.retention.ttlMs;
     while (this.#head < this.#kept.length && this.#kept[this.#head]!.time <= oldest) this.#evict();
+  }
+
+  #trim(): void {
+    while (this.#kept.length - this.#head > this.retention.size) this.#evict();
   }
 
   #evict(): void {

@@ -1,0 +1,22 @@
+import { Database } from "bun:sqlite";
+import { afterAll } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { MemoryValues } from "./memory-values.ts";
+import { SqliteValues } from "./sqlite-values.ts";
+import { testValues } from "./values-contract.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "tidewire-values-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let count = 0;
+
+testValues("memory", (now) => new MemoryValues(now));
+testValues(
+  "a file",
+  (now) => new SqliteValues({ path: join(folder, `${++count}`, "store.db") }, { now }),
+);
+testValues(
+  "another's database",
+  (now) => new SqliteValues({ database: new Database(":memory:"), name: "the broker's" }, { now }),
+);
