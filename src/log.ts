@@ -18,12 +18,29 @@ export interface LogOptions {
   readonly now?: () => Date;
 }
 
+/**
+ * Text of several lines that says where an error is: JSON has it as a string, a terminal below the line, in
+ * place of the error's stack. It has to be safe to print.
+ */
+export class LogBlock {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  toJSON(): string {
+    return this.text;
+  }
+}
+
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
 /** Creates a log. A line is one write, so lines of several writers do not mix. */
 export function createLog(options: LogOptions, context: Record<string, unknown> = {}): Log {
-  const { level: least, format, write, now = () => new Date() } = options;
+  const { write, now = () => new Date() } = options;
   const line = (level: LogLevel) => (message: string, fields?: Record<string, unknown>) => {
+    // Looked at for each line: a reload may have changed them.
+    const { level: least, format } = options;
     if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
     const all: Record<string, unknown> = { ...context, ...fields };
     const time = now().toISOString();
@@ -59,13 +76,16 @@ function escapeControls(text: string): string {
 }
 
 function formatFields(fields: Record<string, unknown>): string {
-  return Object.entries(fields)
-    .filter(([, value]) => value !== undefined)
+  const all = Object.values(fields);
+  const blocks = all.filter((value) => value instanceof LogBlock);
+  const shown = Object.entries(fields)
+    .filter(([, value]) => value !== undefined && !(value instanceof LogBlock))
+    .filter(([, value]) => blocks.length === 0 || !(value instanceof Error))
     .map(([name, value]) => {
       if (value instanceof Error) return `\n  ${value.stack ?? value.message}`;
       return ` ${name}=${typeof value === "string" && /^[\w./:@-]+$/.test(value) ? value : safeJson(value)}`;
-    })
-    .join("");
+    });
+  return [...shown, ...blocks.map(({ text }) => `\n${text}`)].join("");
 }
 
 /** @param fallback What is written of a value with a getter or a `toJSON` that throws: logging never does. */

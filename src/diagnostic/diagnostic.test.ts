@@ -34,7 +34,21 @@ describe("formatDiagnostic()", () => {
   });
 });
 
+test("formatDiagnostic() writes each note on a line below the frame, made visible", () => {
+  const notes = ["used at a\u001b.yaml:1:2", "and at 2 more places"];
+  expect(
+    formatDiagnostic({ ...UNKNOWN_KEY, notes })
+      .split("\n")
+      .slice(4),
+  ).toEqual(["   = used at a␛.yaml:1:2", "   = and at 2 more places"]);
+});
+
 describe("formatDiagnostics()", () => {
+  test("sums up mistakes of several files", () => {
+    const other = { ...UNKNOWN_KEY, file: "plugins/round.ts" };
+    expect(formatDiagnostics([UNKNOWN_KEY, other])).toEndWith("\n\n2 errors in 2 files\n");
+  });
+
   test("prints a hundred in full, tells how many more there are, and sums up", () => {
     const text = formatDiagnostics(Array.from({ length: 123 }, () => UNKNOWN_KEY));
     expect(text.match(/error\[unknown-key\]/g)).toHaveLength(100);

@@ -1,4 +1,4 @@
-/** One mistake in a config, with the place that it is at. */
+/** One mistake in a config or a plugin, with the place that it is at. */
 import { codeFrame, type Frame, type FrameColors } from "./code-frame.ts";
 import { visibleText } from "./visible-text.ts";
 
@@ -18,6 +18,8 @@ export interface Diagnostic {
   readonly place: Place | null;
   /** What would be right: a suggestion, or where the other half of a clash is. */
   readonly help: string | null;
+  /** What else there is to know, each a line of its own: where a plugin is used, what called what. */
+  readonly notes?: readonly string[];
 }
 
 export interface FormatOptions {
@@ -43,7 +45,7 @@ export function formatDiagnostic(
   diagnostic: Diagnostic,
   { color = false }: FormatOptions = {},
 ): string {
-  const { code, message, file, place, help } = diagnostic;
+  const { code, message, file, place, help, notes = [] } = diagnostic;
   const paint = (style: string) => (text: string) =>
     color ? `\u001b[${style}m${text}\u001b[0m` : text;
   const [red, bold, blue] = [paint("1;31"), paint("1"), paint("1;34")];
@@ -55,10 +57,11 @@ export function formatDiagnostic(
   const note = help === null ? null : visibleText(help);
   if (place) lines.push(codeFrame({ ...place, note }, colors));
   else if (note) lines.push(`   ${blue("=")} ${note}`);
+  for (const line of notes) lines.push(`   ${blue("=")} ${visibleText(line)}`);
   return lines.join("\n");
 }
 
-/** Writes all diagnostics of one file, the first hundred in full, and a line that sums up. */
+/** Writes all diagnostics of a config, the first hundred in full, and a line that sums up. */
 export function formatDiagnostics(
   diagnostics: readonly Diagnostic[],
   options?: FormatOptions,
@@ -67,7 +70,10 @@ export function formatDiagnostics(
   const parts = shown.map((diagnostic) => formatDiagnostic(diagnostic, options));
   const more = diagnostics.length - shown.length;
   if (more > 0) parts.push(`… and ${count(more, "more error")}, not shown`);
-  parts.push(`${count(diagnostics.length, "error")} in ${visibleText(diagnostics[0]?.file ?? "")}`);
+  const files = new Set(diagnostics.map(({ file }) => file));
+  const where =
+    files.size > 1 ? count(files.size, "file") : visibleText(diagnostics[0]?.file ?? "");
+  parts.push(`${count(diagnostics.length, "error")} in ${where}`);
   return `${parts.join("\n\n")}\n`;
 }
 
