@@ -1,0 +1,277 @@
+/** The workers of one use of a plugin, one after the other: starts them, and again when they end. */
+import { TransformFailure } from "../../channel/pipeline.ts";
+import { withTrail } from "../../channel/trail.ts";
+import { LATE, within, type Clock } from "../clock.ts";
+import type { HookName } from "../hooks.ts";
+import { restartDelayMs } from "../source-runner.ts";
+import type { SetupContext } from "../sdk.ts";
+import { Emitter } from "./emitter.ts";
+import { HostClients } from "./host-clients.ts";
+import { Life } from "./life.ts";
+import type { Ask, ToHost } from "./wire.ts";
+import { WorkerDownError, WorkerEndedError } from "./worker-errors.ts";
+import { fromWireError, toWireError, type WireError } from "./wire-error.ts";
+
+export interface IsolateLimits {
+  /** Milliseconds without a sign of life after which a worker is ended. */
+  readonly timeoutMs: number;
+  /** Bytes that a worker may hold. */
+  readonly memory: number;
+}
+
+export interface LivesOptions {
+  /** A name that ships, or the absolute path of a file. */
+  readonly use: string;
+  readonly plugin: string;
+  readonly context: SetupContext<unknown>;
+  readonly limits: IsolateLimits;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** A worker is there again, after one that ended. */
+  readonly onRestart: () => void;
+}
+
+/** A worker that was well for so long, in milliseconds, is started again after the first delay. */
+const WELL_MS = 30_000;
+/** Milliseconds that a worker whose plugin is closed stays at most. */
+const STAY_MS = 30_000;
+/** Milliseconds that a setup has to end after it was told to stop. */
+const STOP_MS = 5000;
+/** Milliseconds that the setup of a restart may take: as long as that of the start. */
+const SETUP_MS = 30_000;
+
+export class Lives {
+  /** The clients that the worker of now knows. */
+  clients: HostClients;
+  readonly #options: LivesOptions;
+  readonly #emitter: Emitter;
+  /** null while there is none that is set up. */
+  #life: Life | null = null;
+  /** One that is not set up yet. */
+  #starting: Life | null = null;
+  /** The reason why the last one ended. */
+  #why = "is not there yet";
+  #next = Promise.withResolvers<Life | null>();
+  #isClosed = false;
+  readonly #over = new AbortController();
+  /** Restarts since it was last well for a while. */
+  #attempt = 0;
+  #upSinceMs = 0;
+
+  constructor(options: LivesOptions) {
+    this.#options = options;
+    const { context, clock } = options;
+    this.#emitter = new Emitter(context, clock);
+    this.clients = this.#newClients(null);
+  }
+
+  get isUp(): boolean {
+    return this.#life !== null;
+  }
+
+  /** @throws {WorkerEndedError} While there is none. */
+  get now(): Pick<Life, "call" | "transform" | "isOver"> {
+    return this.#life ?? new NoLife(`its worker ${this.#why}; it is started again`);
+  }
+
+  /** Resolves to the worker, when there is one; null when there will be none any more. */
+  async next(signal: AbortSignal): Promise<Life | null> {
+    if (this.#life) return this.#life;
+    // Called again when the channel ends: what waits for a worker is let go of then.
+    if (this.#isClosed || signal.aborted) return null;
+    return this.#next.promise;
+  }
+
+  /**
+   * Starts the first worker.
+   *
+   * @returns The hooks that the plugin has.
+   * @throws What its setup throws.
+   */
+  async start(): Promise<ReadonlySet<HookName>> {
+    const { signal } = this.#options.context;
+    signal.addEventListener("abort", () => this.#next.resolve(null), { once: true });
+    const names = await this.#begin();
+    return new Set(names);
+  }
+
+  /**
+   * Calls the `close` hook. The worker stays until `end` is called, for messages that are under way to
+   * their commit may still have to pass it; but not for longer than the others may take to close.
+   */
+  async close(clock: Clock, limitMs: number): Promise<void> {
+    this.#isClosed = true;
+    const life = this.#life;
+    this.#next.resolve(null);
+    try {
+      if (life) await within(life.call({ hook: "close" }), limitMs, clock);
+    } finally {
+      this.#emitter.close();
+      void clock.delay(STAY_MS, this.#over.signal).then(() => this.end());
+    }
+  }
+
+  end(): void {
+    this.#isClosed = true;
+    this.#over.abort();
+    this.#life?.end("was told to stop");
+    this.#starting?.end("was told to stop while it was set up");
+  }
+
+  async #begin(): Promise<HookName[]> {
+    const { use, plugin, context, limits, clock } = this.#options;
+    const { options, channel, directory, signal } = context;
+    const { name, params } = channel;
+    const life: Life = new Life({
+      plugin,
+      channel: name,
+      ...limits,
+      clock,
+      onMessage: (message) => this.#take(message, life, clients),
+    });
+    this.#starting = life;
+    const clients = this.#newClients(life);
+    const stop = () => {
+      life.post({ say: "abort" });
+      // One that is set up ends with its `close`; one that is not gets a while for it.
+      if (this.#life !== life) void clock.delay(STOP_MS, NEVER).then(() => this.#endUnready(life));
+    };
+    signal.addEventListener("abort", stop, { once: true });
+    void life.ended.then(() => signal.removeEventListener("abort", stop));
+    const start = { use, options, channel: { name, params }, directory, ...limits };
+    try {
+      const names = (await life.call({ hook: "setup", start })) as HookName[];
+      if (signal.aborted && this.#isClosed) throw new WorkerEndedError("its worker came too late");
+      life.ready();
+      this.clients = clients;
+      this.#starting = null;
+      this.#life = life;
+      this.#next.resolve(life);
+      this.#next = Promise.withResolvers();
+      // In this turn: who joins later is told of by itself.
+      if (this.#attempt > 0) this.#options.onRestart();
+      if (signal.aborted) this.#next.resolve(null);
+      this.#upSinceMs = clock.now();
+      void life.ended.then((reason) => this.#ended(reason));
+      return names;
+    } catch (error) {
+      // What was opened before setup was refused is closed again.
+      life.post({ say: "abort" });
+      await within(
+        life.call({ hook: "close" }).catch(() => {}),
+        STOP_MS,
+        clock,
+      );
+      life.end("could not be set up");
+      throw error;
+    }
+  }
+
+  #endUnready(life: Life): void {
+    if (this.#life !== life) life.end("was told to stop while it was set up");
+  }
+
+  async #ended(reason: string): Promise<void> {
+    const { clock, context, random } = this.#options;
+    this.#life = null;
+    this.#why = reason;
+    if (this.#isClosed || context.signal.aborted) return;
+    if (clock.now() - this.#upSinceMs >= WELL_MS) this.#attempt = 0;
+    for (;;) {
+      const delayMs = restartDelayMs(++this.#attempt, random);
+      const fields = { reason: this.#why, attempt: this.#attempt, delayMs };
+      context.log.error("plugin's worker ended; it is started again", fields);
+      await clock.delay(delayMs, context.signal);
+      if (this.#isClosed || context.signal.aborted) return;
+      try {
+        const begun = await within(this.#begin(), SETUP_MS, clock);
+        if (begun === LATE) {
+          this.#starting?.end("took too long to be set up");
+          throw new Error(`setup did not end within ${SETUP_MS / 1000} s`);
+        }
+        break;
+      } catch (error) {
+        this.#why = "could not be set up again";
+        context.log.error("plugin failed in setup", { hook: "setup", error });
+      }
+    }
+    context.log.info("plugin's worker is there again", { attempt: this.#attempt });
+  }
+
+  #newClients(life: Life | null): HostClients {
+    return new HostClients((handle) => life?.post({ say: "forget", handle }));
+  }
+
+  #take(message: Exclude<ToHost, string>, life: Life, clients: HostClients): void {
+    const { context } = this.#options;
+    switch (message.say) {
+      case "log": {
+        const where = this.#where("log");
+        const errors = Object.entries(message.errors).map(([name, error]) => [
+          name,
+          fromWireError(error, where),
+        ]);
+        const fields = { ...message.fields, ...Object.fromEntries(errors) };
+        context.log[message.level](message.message, fields);
+        break;
+      }
+      case "send":
+      case "hang up":
+        try {
+          clients.reach(message);
+        } catch (error) {
+          context.log.error("plugin failed to reach a client", { error });
+        }
+        break;
+      case "emit":
+        this.#emitter.take(message, life);
+        break;
+      case "ask":
+        void this.#answer(message, life);
+    }
+  }
+
+  async #answer({ id, trail, ask }: Extract<ToHost, { say: "ask" }>, life: Life): Promise<void> {
+    const failed = (error: unknown): { say: "failure"; id: number; error: WireError } => ({
+      say: "failure",
+      id,
+      error: toWireError(error),
+    });
+    try {
+      const value = await withTrail(trail, () => this.#perform(ask));
+      life.post({ say: "answer", id, value });
+    } catch (error) {
+      life.post(failed(error));
+    }
+  }
+
+  async #perform(ask: Ask): Promise<unknown> {
+    const { channel, store } = this.#options.context;
+    if (ask.what === "publish") return channel(ask.channel).publish(ask.drafts);
+    const method = store[ask.method] as (...args: readonly unknown[]) => Promise<unknown>;
+    return method(...ask.args);
+  }
+
+  #where(hook: string) {
+    const { plugin, context } = this.#options;
+    return { plugin, hook, channel: context.channel.name };
+  }
+}
+
+const NEVER = new AbortController().signal;
+
+/** Stands in for a worker while there is none. */
+class NoLife {
+  readonly isOver = true;
+  readonly #message: string;
+  constructor(message: string) {
+    this.#message = message;
+  }
+  async call(): Promise<never> {
+    throw new WorkerDownError(this.#message);
+  }
+  async transform(drafts: readonly unknown[]) {
+    const failure = new TransformFailure(new WorkerDownError(this.#message));
+    return drafts.map(() => failure);
+  }
+}
