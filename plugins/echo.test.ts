@@ -5,7 +5,7 @@ import { fakeClient, start } from "./testing.ts";
 async function answer(prefix: string | undefined, data: unknown): Promise<unknown> {
   const { hooks } = await start(echo, prefix === undefined ? {} : { prefix });
   const client = fakeClient();
-  expect(await hooks.receive!(data, client)).toBeNull();
+  expect(await hooks.receive!(data, client, String(data))).toBeNull();
   expect(client.received).toHaveLength(1);
   return client.received[0];
 }

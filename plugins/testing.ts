@@ -1,5 +1,6 @@
 /** Runs one plugin as a channel would, for the tests of this folder. */
 import { createChannelContext } from "../src/plugin/channel-context.ts";
+import { createTestStore } from "../src/plugin/fake-store.ts";
 import type { Static, TObject } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import { OptionError } from "tidewire";
@@ -43,8 +44,10 @@ export async function start<Options extends TObject>(
       void logs.push({ level, message, fields });
   const hooks = await plugin.setup({
     options: check(plugin, given),
-    channel: createChannelContext(at.name ?? "test", at.params ?? {}, undefined as never),
-    store: undefined as never,
+    channel: createChannelContext(at.name ?? "test", at.params ?? {}, (name) => {
+      throw new Error(`this plugin is run alone: there is no channel "${name}"`);
+    }),
+    store: createTestStore(plugin.name),
     directory: at.directory ?? import.meta.dir,
     log: { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") },
     signal: controller.signal,

@@ -1,4 +1,5 @@
 import { createChannelContext } from "../src/plugin/channel-context.ts";
+import { createTestStore } from "../src/plugin/fake-store.ts";
 import { afterEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Draft } from "tidewire";
@@ -111,8 +112,10 @@ describe("throttle", () => {
     let refusals = 0;
     const hooks = await throttle.setup({
       options: { every: "10ms", max_keys: 10 },
-      channel: createChannelContext("test", {}, undefined as never),
-      store: undefined as never,
+      channel: createChannelContext("test", {}, (name) => {
+        throw new Error(`there is no channel "${name}"`);
+      }),
+      store: createTestStore("throttle"),
       directory: "/",
       log: { debug() {}, info() {}, warn() {}, error() {} },
       signal: new AbortController().signal,

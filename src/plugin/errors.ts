@@ -1,4 +1,6 @@
 /** What can go wrong with a plugin: while it is loaded, set up, or in one of its hooks. */
+import { ResultError } from "../channel/errors.ts";
+import type { Diagnostic, Place } from "../diagnostic/diagnostic.ts";
 
 export type PluginLoadErrorCode =
   | "unknown-plugin"
@@ -8,8 +10,23 @@ export type PluginLoadErrorCode =
   | "unresolved-import"
   | "load-failed"
   | "load-timeout"
+  | "bad-package"
+  | "package-missing"
   | "no-default-export"
   | "not-a-plugin";
+
+/** One mistake in the files of a plugin, with the place that it is at. */
+export interface SourceMistake {
+  readonly code: string;
+  /** What is wrong, without where. */
+  readonly message: string;
+  /** Absolute path. */
+  readonly file: string;
+  /** null when it is the file as a whole, or the place is not known for certain. */
+  readonly place: Place | null;
+  readonly help: string | null;
+  readonly notes?: readonly string[];
+}
 
 /** A place in a plugin's source. */
 export interface SourcePlace {
@@ -31,12 +48,22 @@ export class PluginLoadError extends Error {
   readonly place: SourcePlace | null;
   /** For `unknown-plugin`: the name that was probably meant. */
   readonly suggestion: string | null;
+  /** What to do about it, where the message does not say so itself. */
+  readonly help: string | null;
+  /** What is wrong in its files; empty where the mistake is none of theirs, but the config's. */
+  readonly mistakes: readonly SourceMistake[];
 
   constructor(
     code: PluginLoadErrorCode,
     use: string,
     message: string,
-    details: { place?: SourcePlace | null; suggestion?: string | null; cause?: unknown } = {},
+    details: {
+      place?: SourcePlace | null;
+      suggestion?: string | null;
+      help?: string | null;
+      mistakes?: readonly SourceMistake[];
+      cause?: unknown;
+    } = {},
   ) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = "PluginLoadError";
@@ -44,15 +71,17 @@ export class PluginLoadError extends Error {
     this.use = use;
     this.place = details.place ?? null;
     this.suggestion = details.suggestion ?? null;
+    this.help = details.help ?? null;
+    this.mistakes = details.mistakes ?? [];
   }
 }
 
 /**
  * `failed`: the plugin threw. `timeout`: it took too long. `bad-hooks`: `setup` returned what is no set
- * of hooks. `bad-result`: a hook returned what it must not. `unsupported`: a hook that this version
- * does not run.
+ * of hooks. `bad-result`: a hook returned what it must not. `no-authorize`: no plugin guards a channel
+ * that is to be guarded.
  */
-export type PluginErrorCode = "failed" | "timeout" | "bad-hooks" | "bad-result" | "unsupported";
+export type PluginErrorCode = "failed" | "timeout" | "bad-hooks" | "bad-result" | "no-authorize";
 
 /** A plugin that failed in `setup` or in a hook. Its stack is the one of the plugin's own error. */
 export class PluginError extends Error {
@@ -61,6 +90,8 @@ export class PluginError extends Error {
   /** The hook, or `setup`. */
   readonly hook: string;
   readonly channel: string;
+  /** Where it is in the plugin's source, for a person; set when the error is told to one. */
+  diagnostic: Diagnostic | null = null;
 
   constructor(
     code: PluginErrorCode,
@@ -71,6 +102,8 @@ export class PluginError extends Error {
     const message = `plugin "${plugin}", ${hook}, channel "${channel}": ${describe(cause)}`;
     super(message, { cause });
     this.name = "PluginError";
+    // Not a part of what is logged of an error.
+    Object.defineProperty(this, "diagnostic", { enumerable: false, writable: true });
     this.code = code;
     this.plugin = plugin;
     this.hook = hook;
@@ -87,12 +120,19 @@ export function toPluginError(
   where: { readonly plugin: string; readonly hook: string; readonly channel: string },
 ): PluginError {
   if (cause instanceof PluginError) return cause;
-  return new PluginError(cause instanceof HookResultError ? "bad-result" : "failed", where, cause);
+  return new PluginError(cause instanceof ResultError ? "bad-result" : "failed", where, cause);
 }
 
-/** A hook returned what it must not. */
-export class HookResultError extends TypeError {
-  override readonly name = "HookResultError";
+/** A hook, or `setup`, returned what it must not. */
+export class HookResultError extends ResultError {
+  /** The property that is wrong of what `setup` returned; null when it is all of it. */
+  readonly property: string | null;
+
+  constructor(problem: string, help: string | null = null, property: string | null = null) {
+    super(problem, help);
+    this.name = "HookResultError";
+    this.property = property;
+  }
 }
 
 /** A thrown value as one sentence. Anything can be thrown, also what can't be turned into a string. */

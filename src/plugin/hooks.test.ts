@@ -55,17 +55,9 @@ describe("checkHooks()", () => {
     );
   });
 
-  test("refuses authorize rather than ignore it, also where a class hides it", () => {
-    class Guard {
-      authorize() {
-        return "deny";
-      }
-    }
-    for (const returned of [{ authorize: () => "deny" }, { authorize: true }, new Guard()]) {
-      const error = refusal(returned);
-      expect(error.code).toBe("unsupported");
-      expect(error.message).toContain("this version has no hook authorize");
-    }
+  test("refuses an authorize that is misspelt or no function: nothing would be refused by it", () => {
+    expect(refusal({ authorise: () => "deny" }).message).toContain('did you mean "authorize"?');
+    expect(refusal({ authorize: true }).message).toContain('hook "authorize" is a boolean');
   });
 
   test.each([

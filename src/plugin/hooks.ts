@@ -1,6 +1,6 @@
 /** The hooks of a plugin: which there are, and the check of what `setup` returned. */
 import { closestWord } from "../suggest.ts";
-import { PluginError } from "./errors.ts";
+import { HookResultError, PluginError } from "./errors.ts";
 import { kindOf } from "./kind-of.ts";
 import type { Hooks } from "./sdk.ts";
 
@@ -9,6 +9,7 @@ export const HOOKS = [
   "source",
   "transform",
   "receive",
+  "authorize",
   "joined",
   "left",
   "sink",
@@ -29,41 +30,41 @@ export type BoundHooks = { readonly [Name in HookName]?: (...args: unknown[]) =>
 /**
  * Checks what `setup` returned, and binds the hooks to it.
  *
- * @throws {PluginError} With `bad-hooks`, or `unsupported` for `authorize`: to leave out a hook that
- *   guards a channel would open it to everybody.
+ * @throws {PluginError} With `bad-hooks`.
  */
 export function checkHooks(returned: unknown, plugin: string, channel: string): BoundHooks {
   const where = { plugin, hook: "setup", channel };
-  const wrong = (message: string) => new PluginError("bad-hooks", where, new TypeError(message));
+  const wrong = (problem: string, help: string, property: string | null = null) =>
+    new PluginError("bad-hooks", where, new HookResultError(problem, help, property));
   if (returned === null || typeof returned !== "object" || Array.isArray(returned)) {
-    const what = returned === undefined ? "nothing" : kindOf(returned);
-    throw wrong(`setup returned ${what}; it must return an object of hooks: ${HOOKS.join(", ")}`);
+    const isNothing = returned === undefined;
+    throw wrong(
+      `setup returned ${isNothing ? "nothing" : kindOf(returned)}`,
+      `it must return an object of hooks: ${HOOKS.join(", ")}${isNothing ? `; did you forget "return"?` : ""}`,
+    );
   }
   const bound: Partial<Record<HookName, (...args: unknown[]) => unknown>> = {};
   for (const name of namesOf(returned)) {
     const hook: unknown = Reflect.get(returned, name);
     if (hook === undefined) continue;
-    if (name === "authorize") {
-      throw new PluginError(
-        "unsupported",
-        where,
-        new TypeError(
-          "this version has no hook authorize, so nothing would be refused by it; do not expose this channel, or have a proxy in front of the server decide who may use it",
-        ),
-      );
-    }
     if (!isHookName(name)) {
-      const meant = closestWord(name, HOOKS);
-      throw wrong(
-        `there is no hook "${name}"; ${meant ? `did you mean "${meant}"?` : `the hooks are ${HOOKS.join(", ")}`}`,
-      );
+      throw wrong(`there is no hook "${name}"`, suggestHook(name, hook, returned), name);
     }
     if (typeof hook !== "function") {
-      throw wrong(`hook "${name}" is ${kindOf(hook)}; it must be a function`);
+      throw wrong(`hook "${name}" is ${kindOf(hook)}`, "it must be a function", name);
     }
     bound[name] = hook.bind(returned) as (...args: unknown[]) => unknown;
   }
   return bound;
+}
+
+function suggestHook(name: string, hook: unknown, returned: object): string {
+  const meant = closestWord(name, HOOKS);
+  if (meant) return `did you mean "${meant}"?`;
+  const isOfClass = Reflect.getPrototypeOf(returned) !== Object.prototype;
+  return isOfClass && typeof hook !== "function"
+    ? `what is no hook is kept in a private field of the class: #${name}`
+    : `the hooks are ${HOOKS.join(", ")}`;
 }
 
 function isHookName(name: string): name is HookName {

@@ -1,8 +1,11 @@
 /** Makes an error that a plugin's author can act on out of what a failed `import()` throws. */
-import { readFile } from "node:fs/promises";
-import { dirname } from "node:path";
-import { describe, PluginLoadError, type SourcePlace } from "./errors.ts";
-import * as sdk from "./sdk.ts";
+import type { Place } from "../diagnostic/diagnostic.ts";
+import { describe, PluginLoadError, type SourceMistake, type SourcePlace } from "./errors.ts";
+import { findImport, findImportedName } from "./find-in-source.ts";
+import { exportsOf, suggestExport, suggestModule } from "./import-suggestion.ts";
+import { placeAt, placeExactly } from "./source-place.ts";
+import { isOfPackage, Sources } from "./source-text.ts";
+import { authorStack, packageOf, readStack } from "./stack.ts";
 
 /**
  * Explains why importing `file` failed.
@@ -10,70 +13,127 @@ import * as sdk from "./sdk.ts";
  * Bun throws a `BuildMessage` for a syntax error, an `AggregateError` of them for several, a
  * `ResolveMessage` for an import that leads nowhere, and whatever the file itself throws.
  */
-export async function explainImportFailure(
-  use: string,
-  file: string,
-  error: unknown,
-): Promise<PluginLoadError> {
-  const syntax = syntaxErrors(error);
-  if (syntax.length > 0) {
-    const lines = syntax.map(
-      ({ place, message }) => `${place ? `${format(place)}: ` : `${file}: `}${message}`,
-    );
-    const { place } = syntax[0]!;
-    return new PluginLoadError("syntax", use, lines.join("\n"), { place, cause: error });
-  }
+export function explainImportFailure(use: string, file: string, error: unknown): PluginLoadError {
+  const syntax = syntaxErrors(error, file);
+  if (syntax.length > 0) return failure("syntax", use, syntax, error);
+  const sources = Sources.of(file);
   if (error instanceof ResolveMessage) {
-    const { specifier } = error;
     const referrer = error.referrer || file;
-    const place = await findImport(referrer, specifier);
-    const message = `${place ? format(place) : referrer}: can't find "${specifier}"${whereToLook(specifier, referrer)}`;
-    return new PluginLoadError("unresolved-import", use, message, { place, cause: error });
+    const mistake = unresolved(referrer, error.specifier, sources);
+    return failure("unresolved-import", use, [mistake], error);
   }
-  const missing = /^Export named '(.+)' not found in module '(.+)'\.$/.exec(describe(error));
+  const missing = /^Export named '(.+)' not found in module '(.+)'\.$/s.exec(describe(error));
   if (error instanceof SyntaxError && missing) {
-    const [, name, module] = missing;
-    const has =
-      module === "tidewire" ? `; "tidewire" exports ${Object.keys(sdk).sort().join(", ")}` : "";
-    const message = `${file}: "${module}" has no export "${name}"${has}`;
-    return new PluginLoadError("unresolved-import", use, message, { cause: error });
+    const mistake = missingExport(file, missing[1]!, missing[2]!, sources);
+    return failure("unresolved-import", use, [mistake], error);
   }
-  return new PluginLoadError("load-failed", use, `${file} threw when loaded: ${describe(error)}`, {
-    cause: error,
-  });
+  return failure("load-failed", use, [thrown(file, error, sources)], error);
 }
 
-function syntaxErrors(error: unknown): { place: SourcePlace | null; message: string }[] {
-  if (error instanceof AggregateError) return error.errors.flatMap(syntaxErrors);
+function failure(
+  code: PluginLoadError["code"],
+  use: string,
+  mistakes: readonly SourceMistake[],
+  cause: unknown,
+): PluginLoadError {
+  const message = mistakes.map(sentence).join("\n");
+  const { file, place } = mistakes[0]!;
+  return new PluginLoadError(code, use, message, { place: toSource(file, place), mistakes, cause });
+}
+
+/** A mistake as one line: where, what, and what would be right. */
+export function sentence({ file, place, message, help }: SourceMistake): string {
+  const where = place ? `${file}:${place.line}:${place.index + 1}` : file;
+  return `${where}: ${message}${help === null ? "" : `; ${help}`}`;
+}
+
+function toSource(file: string, place: Place | null): SourcePlace | null {
+  if (!place) return null;
+  return { file, line: place.line, column: place.index + 1, lineText: place.text };
+}
+
+function syntaxErrors(error: unknown, fallback: string): SourceMistake[] {
+  if (error instanceof AggregateError) {
+    return error.errors.flatMap((each) => syntaxErrors(each, fallback));
+  }
   if (!(error instanceof BuildMessage)) return [];
   const { position, message } = error;
-  if (!position) return [{ place: null, message }];
-  const { file, line, column, lineText } = position;
-  return [{ place: { file, line, column, lineText }, message }];
+  const base = { code: "syntax", message, help: null };
+  if (!position) return [{ ...base, file: fallback, place: null }];
+  const { file, line, column, lineText, length } = position;
+  return [{ ...base, file, place: placeExactly(line, lineText, column, length) }];
 }
 
-/** Bun does not say where an import stands that leads nowhere: its first mention in quotes is it. */
-async function findImport(file: string, specifier: string): Promise<SourcePlace | null> {
-  const text = await readFile(file, "utf8").catch(() => "");
-  const lines = text.split(/\r?\n/);
-  for (const quote of [`"${specifier}"`, `'${specifier}'`]) {
-    const index = lines.findIndex((line) => line.includes(quote));
-    if (index === -1) continue;
-    const lineText = lines[index]!;
-    return { file, line: index + 1, column: lineText.indexOf(quote) + 1, lineText };
+/** Bun does not say where an import stands that leads nowhere. */
+function unresolved(file: string, specifier: string, sources: Sources): SourceMistake {
+  const text = sources.text(file);
+  return {
+    code: "unresolved-import",
+    message: `can't find "${specifier}"`,
+    file,
+    place: text === null ? null : findImport(text, specifier),
+    help: suggestModule(specifier, file),
+  };
+}
+
+/** Bun does not say which file has the import: it is looked for in all of the plugin's. */
+function missingExport(
+  file: string,
+  name: string,
+  module: string,
+  sources: Sources,
+): SourceMistake {
+  const known = exportsOf(module, sources);
+  const isFrom = (from: string) => (specifier: string) =>
+    specifier === module || resolves(specifier, from, module);
+  const found = sources.files.flatMap((path) => {
+    const place = findImportedName(sources.text(path) ?? "", name, isFrom(path));
+    return place ? [{ path, place }] : [];
+  })[0];
+  const shown = module === "tidewire" || !found ? module : specifierOf(found.place, module);
+  return {
+    code: "unresolved-import",
+    message: `"${shown}" has no export "${name}"`,
+    file: found?.path ?? file,
+    place: found?.place ?? null,
+    help: suggestExport(name, known),
+  };
+}
+
+function resolves(specifier: string, from: string, module: string): boolean {
+  try {
+    return Bun.resolveSync(specifier, from.replace(/[^/\\]*$/, "")) === module;
+  } catch {
+    return false;
   }
-  return null;
 }
 
-function whereToLook(specifier: string, referrer: string): string {
-  if (/^(\.|\/)/.test(specifier)) return "; the path is relative to that file";
-  const name = specifier
-    .split("/")
-    .slice(0, specifier.startsWith("@") ? 2 : 1)
-    .join("/");
-  return `; npm packages are looked for in node_modules from ${dirname(referrer)} upwards: run \`npm install ${name}\` there`;
+/** The module as the import writes it, when that stands on the same line. */
+function specifierOf({ text, index }: Place, module: string): string {
+  return /\bfrom\s*["']([^"']+)["']/.exec(text.slice(index))?.[1] ?? module;
 }
 
-function format(place: SourcePlace): string {
-  return `${place.file}:${place.line}:${place.column}`;
+function thrown(file: string, error: unknown, sources: Sources): SourceMistake {
+  const { frames, package: from } = authorStack(error, sources);
+  const inner = frames[0];
+  const kind = error instanceof Error && error.name !== "Error" ? `${error.name}: ` : "";
+  const base = {
+    code: "load-failed",
+    message: `the file threw when it was loaded: ${kind}${describe(error)}`,
+    help: from === null ? null : `thrown in the npm package "${from}"`,
+  };
+  if (inner) {
+    const text = sources.text(inner.file)!;
+    return { ...base, file: inner.file, place: placeAt(text, inner.line, inner.column) };
+  }
+  // A package that throws when it is loaded has none of the author's lines in its stack.
+  const foreign = readStack(error).find((frame) => isOfPackage(frame.file));
+  if (!foreign) return { ...base, file, place: null };
+  const name = packageOf(foreign.file);
+  const help = `thrown in the npm package "${name}"`;
+  for (const path of sources.files) {
+    const place = findImport(sources.text(path) ?? "", name);
+    if (place) return { ...base, help, file: path, place };
+  }
+  return { ...base, help, file, place: null };
 }

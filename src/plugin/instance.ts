@@ -2,23 +2,35 @@
 import { createChannelContext } from "./channel-context.ts";
 import { ChannelError } from "../channel/errors.ts";
 import type { MaybePromise } from "../channel/log.ts";
+import type { KeyValues } from "../channel/key-values.ts";
 import type { Draft } from "../channel/message.ts";
+import type { BatchTransform, OnError } from "../channel/pipeline.ts";
+import { currentCall, withTrail } from "../channel/trail.ts";
 import type { Log } from "../log.ts";
 import { LATE, within, type Clock } from "./clock.ts";
-import { toDraft } from "./draft.ts";
-import { HookResultError } from "./errors.ts";
+import { diagnosePluginError } from "./diagnose.ts";
+import { checkDrafts } from "./draft.ts";
+import type { PluginError } from "./errors.ts";
 import { checkHooks, type BoundHooks } from "./hooks.ts";
-import { kindOf } from "./kind-of.ts";
+import { OtherChannels, type PublishElsewhere } from "./other-channel.ts";
+import { BATCH, END, privateHooksOf } from "./isolate/private-hooks.ts";
+import { remoteOf } from "./isolate/remote.ts";
 import { Presence } from "./presence.ts";
 import { Reports } from "./reports.ts";
-import type { Client, CommittedMessage, Emitted, Plugin } from "./sdk.ts";
+import type { Client, CommittedMessage, Emitted, Plugin, Store } from "./sdk.ts";
 import { SinkQueue, type SinkLimits } from "./sink-queue.ts";
 import { SourceRunner } from "./source-runner.ts";
+import { Sources } from "./source-text.ts";
+import { createStore, useName } from "./store.ts";
 import { isThenable } from "./thenable.ts";
 
 export interface InstanceOptions {
   readonly plugin: Plugin;
   readonly options: unknown;
+  /** What its files said when they were loaded; nothing for one that ships. */
+  readonly sources?: Sources | undefined;
+  /** The place of its `use:`, such as `tidewire.yaml:12:14`. */
+  readonly usedAt?: string | null | undefined;
   readonly channel: { readonly name: string; readonly params: Readonly<Record<string, string>> };
   readonly directory: string;
   readonly log: Log;
@@ -26,14 +38,26 @@ export interface InstanceOptions {
   readonly publish: (drafts: readonly Draft[]) => MaybePromise<unknown>;
   /** Publishes what `emit` was given, through the transforms from index `from` on. */
   readonly inject: (
-    produce: () => Draft | readonly Draft[] | null,
+    produce: () => MaybePromise<Draft | readonly Draft[] | null>,
     from: number,
   ) => MaybePromise<unknown>;
+  /** Publishes to another channel. */
+  readonly elsewhere: PublishElsewhere;
+  /** Where the stores of all plugins are kept. */
+  readonly values: KeyValues;
+  /** The plugin as the config writes it; with `ordinal` it names the store. */
+  readonly written: string;
+  /** Which of the uses of this channel that are written like this, from 0. */
+  readonly ordinal: number;
   readonly clock: Clock;
   readonly random: () => number;
   readonly setupMs: number;
   readonly closeMs: number;
   readonly sinkLimits: SinkLimits;
+  /** What becomes of a draft that its transform fails on; `drop` by default. */
+  readonly onError?: OnError | undefined;
+  /** Called with each error of a hook. MUST NOT throw. */
+  readonly onFailure?: ((error: PluginError) => void) | undefined;
 }
 
 /** Milliseconds after which the log says what a start waits for. */
@@ -45,7 +69,15 @@ const MAX_EARLY = 1000;
 export class PluginInstance {
   readonly name: string;
   readonly reports: Reports;
+  /** How its `channel(name)` publishes. */
+  readonly others: OtherChannels;
+  /** Its store, one for all that it is asked through. */
+  readonly store: Store;
+  /** Messages that its transform has now, and that no `Call` stands for. */
+  transforming = 0;
   hooks: BoundHooks = {};
+  /** Its transform for many drafts at once, where it has one. */
+  batch: BatchTransform | null = null;
   presence: Presence | null = null;
   sink: SinkQueue | null = null;
   /** Index of the first transform after this plugin. */
@@ -54,18 +86,43 @@ export class PluginInstance {
   readonly #controller = new AbortController();
   #source: SourceRunner | null = null;
   #close: (() => unknown) | null = null;
+  #end: (() => void) | null = null;
   #state: "starting" | "open" | "closed" = "starting";
-  #early: (() => Draft[] | null)[] = [];
+  #early: (() => MaybePromise<Draft[] | null>)[] = [];
+
+  /** What becomes of a draft that its transform fails on. */
+  readonly onError: OnError;
 
   constructor(options: InstanceOptions) {
     const { plugin, channel, clock } = options;
     this.name = plugin.name;
+    this.onError = options.onError ?? "drop";
     this.#options = {
       ...options,
       log: options.log.with({ plugin: plugin.name, channel: channel.name }),
     };
     const { log } = this.#options;
-    this.reports = new Reports({ plugin: plugin.name, channel: channel.name, log, clock });
+    const { sources = Sources.none, usedAt = null, directory } = options;
+    this.reports = new Reports({
+      plugin: plugin.name,
+      channel: channel.name,
+      log,
+      clock,
+      onFailure: options.onFailure,
+      diagnose: (error) => diagnosePluginError(error, { sources, usedAt, directory }),
+    });
+    const { reports } = this;
+    this.others = new OtherChannels({
+      own: channel.name,
+      elsewhere: options.elsewhere,
+      reports,
+      mayBlock: () => {
+        const call = currentCall(this);
+        return () => call?.isPending || this.transforming > 0 || this.#state === "starting";
+      },
+    });
+    const use = useName(channel.name, options.written, options.ordinal);
+    this.store = createStore({ values: options.values, use, reports });
   }
 
   /** @throws {PluginError} When `setup` throws, takes too long, or returns what is no set of hooks. */
@@ -80,21 +137,32 @@ export class PluginInstance {
     try {
       returned = await within(work, setupMs, clock);
     } catch (error) {
-      throw this.reports.error("setup", error);
+      throw this.reports.located(this.reports.error("setup", error));
     } finally {
       settled.abort();
     }
     if (returned === LATE) {
       // What it opens after all is closed again.
-      void work.then((late) => closeOf(late)?.()).catch(() => {});
-      throw this.reports.timeout("setup", setupMs);
+      void work.then(
+        async (late) => {
+          try {
+            await closeOf(late)?.();
+          } catch (error) {
+            this.reports.failed("close", error, 0);
+          }
+        },
+        () => {},
+      );
+      throw this.reports.located(this.reports.timeout("setup", setupMs));
     }
     // Before the check: a plugin that is refused may have opened something.
     this.#close = closeOf(returned);
+    this.#end = privateHooksOf(returned)[END] ?? null;
     try {
       this.hooks = checkHooks(returned, this.name, channel.name);
+      this.batch = privateHooksOf(returned)[BATCH] ?? null;
     } catch (error) {
-      throw this.reports.error("setup", error);
+      throw this.reports.located(this.reports.error("setup", error));
     }
     const { source, sink, joined, left } = this.hooks;
     const { reports } = this;
@@ -114,8 +182,11 @@ export class PluginInstance {
   open(): void {
     if (this.#state !== "starting") return;
     this.#state = "open";
-    for (const produce of this.#early.splice(0)) this.#inject(produce);
-    this.#source?.start();
+    // A channel may be opened to publish a message to it: what its plugins make is not about that one.
+    withTrail(null, () => {
+      for (const produce of this.#early.splice(0)) this.#inject(produce);
+      this.#source?.start();
+    });
   }
 
   joined(client: Client): void {
@@ -155,6 +226,11 @@ export class PluginInstance {
     this.reports.close();
   }
 
+  /** No message comes any more: lets go of what the plugin ran in. */
+  end(): void {
+    this.#end?.();
+  }
+
   async #limited(work: Promise<unknown>): Promise<void> {
     const { clock, closeMs, log } = this.#options;
     if ((await within(work, closeMs, clock)) === LATE) {
@@ -167,8 +243,8 @@ export class PluginInstance {
     return {
       // Each channel of a pattern has its own copy: one that changes it changes nothing for the others.
       options: structuredClone(options ?? {}) as never,
-      channel: createChannelContext(channel.name, channel.params, undefined as never),
-      store: undefined as never,
+      channel: createChannelContext(channel.name, channel.params, this.others.named),
+      store: this.store,
       directory,
       log,
       signal: this.#controller.signal,
@@ -178,12 +254,17 @@ export class PluginInstance {
 
   #emit(drafts: Emitted | (() => Emitted | null)): boolean {
     if (this.#state === "closed") return false;
+    const failed = (error: unknown) => {
+      this.reports.failed("emit", error, 1);
+      return null;
+    };
     const produce = () => {
       try {
+        const later = remoteOf(drafts);
+        if (later) return later().then(checkEmitted).catch(failed);
         return checkEmitted(typeof drafts === "function" ? drafts() : drafts);
       } catch (error) {
-        this.reports.failed("emit", error, 1);
-        return null;
+        return failed(error);
       }
     };
     if (this.#state === "open") return this.#inject(produce);
@@ -192,7 +273,7 @@ export class PluginInstance {
     return true;
   }
 
-  #inject(produce: () => Draft[] | null): boolean {
+  #inject(produce: () => MaybePromise<Draft[] | null>): boolean {
     const failed = (error: unknown) => {
       if (!(error instanceof ChannelError && error.code === "closed")) {
         this.reports.failed("emit", error, 1);
@@ -219,10 +300,5 @@ function closeOf(hooks: unknown): (() => unknown) | null {
 
 function checkEmitted(emitted: Emitted | null): Draft[] | null {
   if (emitted === null) return null;
-  const list: readonly unknown[] = Array.isArray(emitted) ? emitted : [emitted];
-  return list.map((item) => {
-    const draft = toDraft(item);
-    if (draft) return draft;
-    throw new HookResultError(`emit was given ${kindOf(item)}; a draft is an object with "data"`);
-  });
+  return checkDrafts(emitted, "emit");
 }

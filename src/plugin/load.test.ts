@@ -209,7 +209,7 @@ describe("a file that is no plugin", () => {
     expect(error.code).toBe("unresolved-import");
     expect(error.place).toMatchObject({ line: 2, column: 17 });
     expect(error.message).toBe(
-      `${at}/plugin.ts:2:17: can't find "@not/there/part"; npm packages are looked for in node_modules from ${at} upwards: run \`npm install @not/there\` there`,
+      `${at}/plugin.ts:2:17: can't find "@not/there/part"; run "tidewire plugin add @not/there"`,
     );
   });
 
@@ -219,17 +219,19 @@ describe("a file that is no plugin", () => {
       "lib/a.ts": `export { b } from "./b.ts";`,
     });
     expect((await failure("./plugin.ts", at)).message).toBe(
-      `${at}/lib/a.ts:1:19: can't find "./b.ts"; the path is relative to that file`,
+      `${at}/lib/a.ts:1:19: can't find "./b.ts"; the path is relative to this file`,
     );
   });
 
-  test("an import of what the sdk does not have is told with what it has", async () => {
+  test("an import of what the sdk does not have is told with what was meant, or what it has", async () => {
     const error = await failureOf(`import { defineplugin } from "tidewire"; defineplugin();`);
     expect(error.code).toBe("unresolved-import");
-    expect(error.message).toContain(
-      `${error.at}: "tidewire" has no export "defineplugin"; "tidewire" exports`,
+    expect(error.message).toBe(
+      `${error.at}:1:10: "tidewire" has no export "defineplugin"; did you mean "definePlugin"?`,
     );
-    expect(error.message).toContain("definePlugin");
+    const other = await failureOf(`import { createStore } from "tidewire"; createStore();`);
+    expect(other.message).toContain("it exports");
+    expect(other.message).toContain("definePlugin");
   });
 
   test("what the file throws is the cause, with the author's stack", async () => {
@@ -237,14 +239,16 @@ describe("a file that is no plugin", () => {
       `function inner() { throw new RangeError("no such zone"); }\ninner();`,
     );
     expect(error.code).toBe("load-failed");
-    expect(error.message).toBe(`${error.at} threw when loaded: no such zone`);
+    expect(error.message).toBe(
+      `${error.at}:1:30: the file threw when it was loaded: RangeError: no such zone`,
+    );
     expect(error.cause).toBeInstanceOf(RangeError);
     expect((error.cause as Error).stack).toContain(`inner (${error.at}:1`);
   });
 
   test("a file may throw anything", async () => {
     expect((await failureOf(`throw "just a text";`)).message).toEndWith(
-      "threw when loaded: just a text",
+      "threw when it was loaded: just a text",
     );
     expect((await failureOf(`throw Object.create(null);`)).code).toBe("load-failed");
     expect((await failureOf(`throw undefined;`)).code).toBe("load-failed");
@@ -270,7 +274,7 @@ describe("a file that is no plugin", () => {
     ["a function", "export default function setup() {}", "is a function, not a plugin"],
     ["a text", `export default "round";`, "is a string, not a plugin"],
     ["null", "export default null;", "is null, not a plugin"],
-    ["a promise", "export default Promise.resolve({});", `its name is missing`],
+    ["a promise", "export default Promise.resolve({});", "is a promise, not a plugin"],
     ["no name", "export default { setup() {} };", "its name is missing"],
     ["an empty name", `export default { name: "", setup() {} };`, "its name is empty"],
     ["no setup", `export default { name: "x" };`, "its setup is missing"],

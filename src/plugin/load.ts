@@ -1,13 +1,18 @@
 /** Finds a plugin by what a config's `use:` says, imports it and checks what it exports. */
 import { stat } from "node:fs/promises";
-import { isAbsolute, resolve } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import { checkPlugin } from "./check-plugin.ts";
 import { LATE, systemClock, within, type Clock } from "./clock.ts";
 import { closestWord } from "../suggest.ts";
 import { PluginLoadError } from "./errors.ts";
+import { gaveUp, importFresh } from "./fresh-import.ts";
 import { explainImportFailure } from "./import-failure.ts";
+import { closestFile } from "./import-suggestion.ts";
+import { readGraph, type ModuleGraph } from "./module-graph.ts";
 import * as sdk from "./sdk.ts";
+import { findPackageFile, isNpm } from "./npm.ts";
 import { importShipped, SHIPPED_NAMES } from "./shipped.ts";
+import { Sources } from "./source-text.ts";
 
 export interface LoadedPlugin {
   /** As the config names it. */
@@ -15,15 +20,24 @@ export interface LoadedPlugin {
   /** Absolute path of its file; null for one that ships. */
   readonly file: string | null;
   readonly plugin: sdk.Plugin;
+  /**
+   * Another one when the file is another, or anything that it imports; null for one that ships. Not there
+   * for a plugin that is given as an object, which is the same as long as the object is.
+   */
+  readonly version?: string | null;
+  /** What its files said when they were loaded: empty for one that ships. */
+  readonly sources: Sources;
 }
 
 /** Milliseconds that a file's top level may take: one that awaits what never comes must not hang the start. */
 const LOAD_LIMIT_MS = 30_000;
 
 /**
- * Loads a plugin. A file is evaluated once in a process, however often it is used.
+ * Loads a plugin. A file is evaluated once, however often it is used, and again when it changed, or
+ * anything that it imports.
  *
- * @param use A bare name that ships, or a path: `./round.ts`, `../round.ts`, `/srv/round.ts`.
+ * @param use A bare name that ships, a path (`./round.ts`, `../round.ts`, `/srv/round.ts`), or an npm
+ *   package that is installed: `npm:some-plugin`.
  * @param directory Absolute path of the folder that a relative path starts from.
  * @throws {PluginLoadError} When there is no such plugin, or its file can't be used as one.
  */
@@ -32,23 +46,40 @@ export async function loadPlugin(
   directory: string,
   clock: Clock = systemClock,
 ): Promise<LoadedPlugin> {
-  if (!isPath(use)) {
+  if (!isPath(use) && !isNpm(use)) {
     const shipped = importShipped(use);
     if (!shipped) throw unknownPlugin(use);
-    return { use, file: null, plugin: checkPlugin(await shipped, use, use) };
+    const plugin = checkPlugin(await shipped, use, use);
+    return { use, file: null, plugin, version: null, sources: Sources.none };
   }
-  const file = resolve(directory, use);
-  await checkFile(use, file);
+  const file = isNpm(use) ? findPackageFile(use, directory) : resolve(directory, use);
+  await checkFile(use, file, directory);
   provideSdk();
-  const module = await within(importFile(use, file), LOAD_LIMIT_MS, clock);
+  const graph = readGraph(file);
+  const module = await within(importFile(use, graph), LOAD_LIMIT_MS, clock);
   if (module === LATE) {
-    throw new PluginLoadError(
-      "load-timeout",
-      use,
-      `${file} was not loaded within ${LOAD_LIMIT_MS / 1000} s; an await at its top level does not end`,
-    );
+    gaveUp(file);
+    const code = "load-timeout";
+    const message = `it was not loaded within ${LOAD_LIMIT_MS / 1000} s`;
+    const help = "an await at its top level does not end";
+    throw new PluginLoadError(code, use, `${file}: ${message}; ${help}`, {
+      mistakes: [{ code, message, file, place: null, help }],
+    });
   }
-  return { use, file, plugin: checkPlugin(module, use, file) };
+  const sources = Sources.of(file);
+  const plugin = checkPlugin(module, use, file, sources);
+  return { use, file, plugin, version: graph.hash, sources };
+}
+
+/** Absolute path of the file that `use` means, which may not be there; null where there is none to name. */
+export function pluginFile(use: string, directory: string): string | null {
+  if (isPath(use)) return resolve(directory, use);
+  if (!isNpm(use)) return null;
+  try {
+    return findPackageFile(use, directory);
+  } catch {
+    return null;
+  }
 }
 
 /** Whether `use` is a path rather than the name of a plugin that ships. */
@@ -56,25 +87,27 @@ export function isPath(use: string): boolean {
   return /^\.\.?[/\\]/.test(use) || isAbsolute(use);
 }
 
-async function importFile(use: string, file: string): Promise<unknown> {
+async function importFile(use: string, graph: ModuleGraph): Promise<unknown> {
   try {
-    return await import(file);
+    return await importFresh(graph);
   } catch (error) {
-    throw await explainImportFailure(use, file, error);
+    throw explainImportFailure(use, graph.entry, error);
   }
 }
 
-async function checkFile(use: string, file: string): Promise<void> {
+async function checkFile(use: string, file: string, directory: string): Promise<void> {
   // Bun takes what follows a "?" for a query and looks for the file before it.
   if (file.includes("?")) {
     throw new PluginLoadError("bad-path", use, `${file} can't be imported: its path has a "?"`);
   }
   const found = await stat(file).catch(() => null);
   if (!found) {
+    const closest = closestFile(use, join(directory, "tidewire.yaml"));
     throw new PluginLoadError(
       "file-not-found",
       use,
       `plugin "${use}" is not there: no file ${file}`,
+      { help: closest === null ? null : `did you mean "${closest}"?` },
     );
   }
   if (!found.isFile()) {
@@ -111,10 +144,20 @@ let provided = false;
 function provideSdk(): void {
   if (provided) return;
   provided = true;
+  provideModule("tidewire", sdk);
+}
+
+/**
+ * Lets files on disk import a module of the program by this name.
+ *
+ * @param exports Its module object.
+ */
+export function provideModule(name: string, exports: object): void {
+  if (name === "tidewire") provided = true;
   Bun.plugin({
-    name: "tidewire",
+    name,
     setup(build) {
-      build.module("tidewire", () => ({ exports: { ...sdk }, loader: "object" }));
+      build.module(name, () => ({ exports: { ...exports }, loader: "object" }));
     },
   });
 }

@@ -1,4 +1,5 @@
 /** Calls `joined` and `left` of one plugin: for each client one after the other, whatever they await. */
+import { withTrail } from "../channel/trail.ts";
 import { LATE, within, type Clock } from "./clock.ts";
 import { HOOK_MS, type BoundHooks } from "./hooks.ts";
 import type { Reports } from "./reports.ts";
@@ -76,7 +77,8 @@ export class Presence {
 
   #call({ hook, client }: Call): Promise<void> | null {
     try {
-      const result = this.#hooks[hook]?.(client);
+      // Who falls behind is cut off while a message goes out: what comes of it is not about the message.
+      const result = withTrail(null, () => this.#hooks[hook]?.(client));
       return isThenable(result) ? this.#limited(hook, result) : null;
     } catch (error) {
       this.#reports.failed(hook, error, 0);

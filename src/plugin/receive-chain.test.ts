@@ -7,6 +7,7 @@ import { createFakeClient } from "./fake-client.ts";
 import { FakeClock, settled } from "./fake-clock.ts";
 import { createFakeLog } from "./fake-log.ts";
 import { ReceiveChain } from "./receive-chain.ts";
+import { RefusedError } from "./refused-error.ts";
 import { Reports } from "./reports.ts";
 import type { Client, Hooks } from "./sdk.ts";
 
@@ -18,6 +19,10 @@ function chain(...hooks: NonNullable<Hooks["receive"]>[]) {
     reports: new Reports({ plugin: `p${index}`, channel: "chat", log, clock }),
   }));
   return { chain: new ReceiveChain(receivers, "chat", clock), clock, lines, receivers };
+}
+
+function refuse(): never {
+  throw new RefusedError("not today");
 }
 
 const alice = createFakeClient("alice");
@@ -39,6 +44,33 @@ describe("ReceiveChain", () => {
     expect(await chain(async () => null, last).chain.receive("a", alice)).toBeNull();
     expect(asked).toEqual([]);
   });
+
+  test("gives every plugin what came, letter by letter, whatever those before it made of it", () => {
+    const seen: unknown[] = [];
+    const { chain: under } = chain(
+      (data, _client, raw) => (seen.push(raw), { data: String(data) }),
+      (data, _client, raw) => (seen.push(raw), { data }),
+    );
+    const bytes = new Uint8Array([1]);
+    void under.receive({ n: 1 }, alice, '{"n": 1.0}');
+    void under.receive("text", alice);
+    void under.receive(bytes, alice);
+    expect(seen).toEqual(['{"n": 1.0}', '{"n": 1.0}', "text", "text", bytes, bytes]);
+  });
+
+  test.each([
+    ["throws", (): never => refuse()],
+    ["rejects", async () => refuse()],
+  ] as const)(
+    "one that %s a RefusedError refuses the frame, and counts as no failure",
+    async (_how, hook) => {
+      const { chain: under, lines, receivers } = chain(hook);
+      const error = await (async () => under.receive(1, alice))().catch((error: unknown) => error);
+      expect(error).toBeInstanceOf(RefusedError);
+      expect(receivers[0]!.reports.stats().hooks).toEqual({});
+      expect(lines).toEqual([]);
+    },
+  );
 
   test("makes no promise when no hook does", () => {
     expect(chain((data) => ({ data })).chain.receive(1, alice)).not.toBeInstanceOf(Promise);

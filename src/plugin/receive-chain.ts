@@ -3,18 +3,25 @@ import { ChannelError } from "../channel/errors.ts";
 import type { MaybePromise } from "../channel/log.ts";
 import type { Draft } from "../channel/message.ts";
 import { LATE, within, type Clock } from "./clock.ts";
-import { toDraft } from "./draft.ts";
+import { noDraft, toDraft } from "./draft.ts";
 import { HookResultError } from "./errors.ts";
 import { HOOK_MS } from "./hooks.ts";
-import { kindOf } from "./kind-of.ts";
+import { RefusedError } from "./refused-error.ts";
 import type { Reports } from "./reports.ts";
 import type { Client } from "./sdk.ts";
 import { isThenable } from "./thenable.ts";
 
 /** The `receive` hook of one plugin. */
 export interface Receiver {
-  readonly receive: (data: unknown, client: Client) => unknown;
+  readonly receive: (data: unknown, client: Client, raw: string | Uint8Array) => unknown;
   readonly reports: Reports;
+}
+
+/** What a client sent. */
+interface Frame {
+  readonly data: unknown;
+  readonly client: Client;
+  readonly raw: string | Uint8Array;
 }
 
 /** Frames of one client that may wait for its earlier ones. */
@@ -37,14 +44,17 @@ export class ReceiveChain {
    * Gives the draft to publish, or null when a plugin swallowed it. Frames of one client come out in the
    * order in which they went in.
    *
+   * @param text What JSON data was parsed from, where it is known.
    * @throws {PluginError} When a plugin failed; rejects with it where a hook was asynchronous, and with
    *   `timeout` where it did not settle within 10 s. What it gives later is not taken.
+   * @throws {RefusedError} When a plugin refused it.
    * @throws {ChannelError} With `overloaded` when too many frames of this client wait.
    */
-  receive(data: unknown, client: Client): MaybePromise<Draft | null> {
+  receive(data: unknown, client: Client, text?: string): MaybePromise<Draft | null> {
+    const frame = { data, client, raw: text ?? rawOf(data) };
     const busy = this.#busy.get(client.id);
     if (!busy) {
-      const result = this.#pass(data, client, 0, null);
+      const result = this.#pass(frame, 0, null);
       return result instanceof Promise ? this.#hold(client.id, result) : result;
     }
     if (busy.count >= MAX_WAITING) {
@@ -55,7 +65,7 @@ export class ReceiveChain {
     }
     return this.#hold(
       client.id,
-      busy.tail.then(() => this.#pass(data, client, 0, null)),
+      busy.tail.then(() => this.#pass(frame, 0, null)),
     );
   }
 
@@ -70,19 +80,17 @@ export class ReceiveChain {
     return result;
   }
 
-  #pass(
-    data: unknown,
-    client: Client,
-    index: number,
-    before: Draft | null,
-  ): MaybePromise<Draft | null> {
+  #pass(frame: Frame, index: number, before: Draft | null): MaybePromise<Draft | null> {
     let draft = before;
     for (let i = index; i < this.#receivers.length; i++) {
-      const result = this.#call(this.#receivers[i]!, draft ? draft.data : data, client);
+      const result = this.#call(
+        this.#receivers[i]!,
+        draft ? { ...frame, data: draft.data } : frame,
+      );
       if (result instanceof Promise) {
         const earlier = draft;
         return result.then((late) =>
-          late ? this.#pass(data, client, i + 1, { ...earlier, ...late }) : null,
+          late ? this.#pass(frame, i + 1, { ...earlier, ...late }) : null,
         );
       }
       if (!result) return null;
@@ -91,14 +99,16 @@ export class ReceiveChain {
     return draft;
   }
 
-  #call({ receive, reports }: Receiver, data: unknown, client: Client): MaybePromise<Draft | null> {
+  #call({ receive, reports }: Receiver, { data, client, raw }: Frame): MaybePromise<Draft | null> {
     const failed = (error: unknown): never => {
+      // What the author meant to happen is neither counted nor logged as a failure.
+      if (error instanceof RefusedError) throw error;
       const located = reports.error("receive", error);
       reports.failed("receive", located, 1);
       throw located;
     };
     try {
-      const result = receive(data, client);
+      const result = receive(data, client, raw);
       return isThenable(result) ? this.#wait(result, reports).catch(failed) : check(result);
     } catch (error) {
       return failed(error);
@@ -119,10 +129,16 @@ function check(result: unknown): Draft | null {
   const draft = toDraft(result);
   if (!draft) {
     throw new HookResultError(
-      `receive returned ${kindOf(result)}; return a draft, which is an object with "data", or null to swallow it`,
+      `receive returned ${noDraft(result)}`,
+      `return a draft, which is an object with "data", or null to swallow it`,
     );
   }
   const { data, ...names } = draft;
   const set = Object.entries(names).filter(([, value]) => value !== undefined);
   return { data, ...Object.fromEntries(set) };
+}
+
+/** Text and bytes are what came. */
+function rawOf(data: unknown): string | Uint8Array {
+  return typeof data === "string" || data instanceof Uint8Array ? data : JSON.stringify(data);
 }

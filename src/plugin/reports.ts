@@ -1,11 +1,16 @@
 /** Counts what goes wrong in the hooks of one plugin of a channel, and logs it without flooding the log. */
+import type { Diagnostic } from "../diagnostic/diagnostic.ts";
 import type { Log } from "../log.ts";
 import type { Clock } from "./clock.ts";
+import { errorFields } from "./error-fields.ts";
 import { PluginError, toPluginError } from "./errors.ts";
 import type { HookName } from "./hooks.ts";
 
-/** A hook, or `emit` of the setup context, which is called by the plugin but fails like a hook. */
-export type ReportedHook = HookName | "emit";
+/**
+ * A hook, or what the plugin calls and fails like a hook: `emit` and, where nobody awaits it, `publish` to
+ * another channel and the store.
+ */
+export type ReportedHook = HookName | "emit" | "publish" | "store";
 
 export interface HookCounts {
   /** Calls that threw or rejected. */
@@ -26,6 +31,10 @@ export interface ReportsOptions {
   /** A log whose lines carry the plugin and the channel. */
   readonly log: Log;
   readonly clock: Clock;
+  /** Finds the place in the plugin's source; called for what is logged, not for what is held back. */
+  readonly diagnose?: ((error: PluginError) => Diagnostic | null) | undefined;
+  /** Gets every error, also one that is not logged. */
+  readonly onFailure?: ((error: PluginError) => void) | undefined;
 }
 
 /** Milliseconds for which further errors of the same hook are counted, not logged. */
@@ -55,6 +64,16 @@ export class Reports {
     return toPluginError(cause, { plugin: this.plugin, hook, channel: this.channel });
   }
 
+  /** Finds where in the plugin's source an error is, so that it can be shown there. */
+  located(error: PluginError): PluginError {
+    try {
+      error.diagnostic ??= this.#options.diagnose?.(error) ?? null;
+    } catch {
+      // Anything can be thrown, also what throws when it is looked at: it is told without a place.
+    }
+    return error;
+  }
+
   /** Makes the error of a hook that took longer than `ms` milliseconds. */
   timeout(hook: ReportedHook | "setup", ms: number): PluginError {
     const { plugin, channel } = this;
@@ -76,14 +95,23 @@ export class Reports {
       quiet.last = error;
       return;
     }
-    this.#options.log.error(`plugin failed in ${hook}`, { hook, dropped, error });
+    this.#options.log.error(`plugin failed in ${hook}`, { hook, dropped, ...this.#fields(error) });
     void this.#beQuiet(hook, error);
+  }
+
+  /** Counts an error that is logged elsewhere, or too often to be logged. */
+  counted(hook: ReportedHook, cause: unknown): void {
+    this.#count(hook, cause, 1, 0);
   }
 
   /** Takes in an error that is logged each time, because what follows it is slow: a source's restart. */
   failedSlowly(hook: ReportedHook, cause: unknown, fields: Record<string, unknown>): void {
     const error = this.#count(hook, cause, 1, 0);
-    this.#options.log.error(`plugin failed in ${hook}`, { hook, ...fields, error });
+    this.#options.log.error(`plugin failed in ${hook}`, {
+      hook,
+      ...fields,
+      ...this.#fields(error),
+    });
   }
 
   /** Counts messages that were lost without an error of the plugin. */
@@ -111,7 +139,12 @@ export class Reports {
     const counts = this.#of(hook);
     counts.errors += errors;
     counts.dropped += dropped;
+    this.#options.onFailure?.(error);
     return error;
+  }
+
+  #fields(error: PluginError): Record<string, unknown> {
+    return errorFields(this.located(error));
   }
 
   #of(hook: ReportedHook): HookCounts {
@@ -130,7 +163,7 @@ export class Reports {
         log.error(`plugin failed in ${hook} ${count} more times`, {
           hook,
           count,
-          error: quiet.last,
+          ...this.#fields(quiet.last),
         });
       }
       quiet.suppressed = 0;

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { MemoryBroker } from "../broker/memory.ts";
+import { MemoryValues } from "../broker/memory-values.ts";
 import { Channel } from "../channel/channel.ts";
 import type { Message } from "../channel/message.ts";
 import { PluginError } from "./errors.ts";
@@ -49,6 +50,8 @@ async function start(
     log,
     publish: (drafts) => channel!.publish(drafts),
     inject: (produce, from) => channel!.inject(produce, from),
+    elsewhere: async () => [],
+    values: new MemoryValues(),
     clock,
     random: () => 0,
     ...options,

@@ -77,14 +77,20 @@ export interface AccessRequest {
  */
 export type Verdict = "allow" | "deny" | { readonly deny: string } | null | undefined | void;
 
-/** Keeps small JSON values of one plugin in one channel, over reloads and restarts. */
+/**
+ * Keeps small JSON values of one plugin in one channel, over reloads and restarts. A key has 1 to 512
+ * bytes, a value at most 64 KiB of JSON, and all together at most 1 MiB.
+ *
+ * What is called first is done first, awaited or not. A failure that nobody awaits is logged.
+ */
 export interface Store {
-  /** @returns What was last set, or undefined. */
+  /** @returns What was last set, or undefined; a value of its own at each call. */
   get<Value = unknown>(key: string): Promise<Value | undefined>;
   /**
-   * Resolves when it is kept for good.
+   * Resolves when it is kept: the end of the process, `kill -9` included, does not undo it. When the
+   * machine itself stops, the last moments may be lost.
    *
-   * @param value JSON.
+   * @param value JSON: not undefined, no function, bigint, Map, Set or bytes anywhere in it.
    * @param options.ttl A duration such as `10m`, after which it is gone.
    * @throws {Error} When the value is no JSON or too large, or the store is full or can't be written.
    */
@@ -98,11 +104,20 @@ export interface Store {
 /** A channel that a plugin publishes to, another than its own. */
 export interface OtherChannel {
   /**
-   * Publishes as the control listener does: through that channel's schema and plugins.
+   * Publishes as the control listener does: through that channel's schema and plugins. A channel of a
+   * pattern is opened for it.
+   *
+   * A message may pass a channel once: one that comes back to it is refused, with its way in the error.
+   * The plugin's own channel counts as passed, whichever hook publishes.
+   * What a hook begins belongs to its message, timers and promises included; what a queue of the
+   * plugin's own carries from one hook to another does not.
+   *
+   * A failure that nobody awaits is logged as the plugin's, so `void channel("x").publish(…)` is fine.
    *
    * @returns The ids of what was committed, after the commit.
    * @throws {Error} When there is no such channel, it refuses a draft, or the message has passed that
-   *   channel before, which is a loop.
+   *   channel before, which is a loop. Its `code` is `unknown-channel`, `refused`, `loop`, `overloaded`,
+   *   or `not-ready` while the server starts or stops.
    */
   publish(drafts: Emitted): Promise<readonly string[]>;
 }
@@ -175,14 +190,19 @@ export interface Hooks {
    * A client's frame or POST. Sequential: the data of what one returns goes to the next plugin's `receive`,
    * the fields that it does not set stay as they were; the draft that is left is published. null (or
    * nothing) swallows it. Frames of one client stay in order. One that takes longer than 10 s fails:
-   * the client is told, and what it gives later is not taken.
+   * the client is told, and what it gives later is not taken. To refuse what came, throw a
+   * `RefusedError`.
+   *
+   * @param raw What came, letter by letter: the text that JSON `data` was parsed from, else `data` itself.
+   *   A sender's signature is made over it.
    */
-  receive?(data: unknown, client: Client): Awaitable<Draft | null | void>;
+  receive?(data: unknown, client: Client, raw: string | Uint8Array): Awaitable<Draft | null | void>;
   /**
    * Decides whether a client may subscribe or publish. Plugins are asked in config order, up to the first
    * that allows or denies. Where a channel has this hook and none of its plugins allows, it is denied:
    * so is one that throws, or takes longer than 5 s. Asked once for each request; on a WebSocket once
-   * for each channel and action.
+   * for each channel and action that is allowed. A frame that was denied may be sent again, and is asked
+   * for again; so is the next frame after the plugin was reloaded.
    */
   authorize?(request: AccessRequest): Awaitable<Verdict>;
   /**
@@ -239,6 +259,8 @@ export function definePlugin<Options extends TObject>(plugin: Plugin<Options>): 
 export { parseDuration } from "../units.ts";
 
 export { OptionError, type OptionPart } from "./option-error.ts";
+
+export { RefusedError } from "./refused-error.ts";
 
 /** A JSONata expression over a message, compiled once, with bounds on what it may use. */
 export { compileExpression, ExpressionError, type Expression } from "./expression.ts";

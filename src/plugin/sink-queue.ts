@@ -1,5 +1,6 @@
 /** What waits for the `sink` hook of one plugin: bounded, in order, one call at a time. */
 import type { Message } from "../channel/message.ts";
+import { isSameTrail, withTrail } from "../channel/trail.ts";
 import { atTurnEnd, type TurnWork } from "../channel/turn.ts";
 import type { Reports } from "./reports.ts";
 import type { CommittedMessage } from "./sdk.ts";
@@ -21,6 +22,8 @@ export class SinkQueue implements TurnWork {
   #waiting: (Message | undefined)[] = [];
   #head = 0;
   #bytes = 0;
+  /** Messages wait that came from another channel. */
+  #hasTrails = false;
   #running = false;
   #queued = false;
   #stopped = false;
@@ -48,6 +51,7 @@ export class SinkQueue implements TurnWork {
     for (const message of batch) {
       this.#waiting.push(message);
       this.#bytes += message.size;
+      if (message.trail !== null) this.#hasTrails = true;
     }
     this.#dropOldest();
     this.#schedule();
@@ -68,13 +72,13 @@ export class SinkQueue implements TurnWork {
   /** Hands over all that waits; called at the end of a turn, so that subscribers are served first. */
   flush(): void {
     this.#queued = false;
-    if (this.size > 0) void this.#run(this.#take());
+    if (this.size > 0) void this.#run(this.#takeBatch());
   }
 
   async #run(batch: readonly Message[]): Promise<void> {
     this.#running = true;
     try {
-      await this.#sink(batch.map(toCommitted));
+      await withTrail(batch[0]!.trail, () => this.#sink(batch.map(toCommitted)));
     } catch (error) {
       this.#reports.failed("sink", error, batch.length);
     }
@@ -98,6 +102,21 @@ export class SinkQueue implements TurnWork {
     this.#reports.warn("sink", "sink has ended: it does not get the messages that are left", {
       dropped,
     });
+  }
+
+  /** Messages that have passed the same channels: what the sink publishes has passed them too. */
+  #takeBatch(): Message[] {
+    const all = this.#take();
+    if (!this.#hasTrails) return all;
+    const { trail } = all[0]!;
+    const end = all.findIndex((message) => !isSameTrail(message.trail, trail));
+    if (end === -1) {
+      this.#hasTrails = false;
+      return all;
+    }
+    this.#waiting = all.splice(end);
+    this.#bytes = this.#waiting.reduce((sum, message) => sum + message!.size, 0);
+    return all;
   }
 
   #take(): Message[] {

@@ -208,7 +208,7 @@ describe("SourceRunner", () => {
   });
 
   test.each([
-    ["nothing", () => undefined, "source returned missing"],
+    ["nothing", () => undefined, "source returned nothing"],
     ["a promise of a generator", async () => [], "source returned a promise"],
     ["a text", () => "abc", "source returned a string"],
   ])("a source that returns %s is told what to return", async (_what, source, says) => {

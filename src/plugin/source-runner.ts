@@ -1,9 +1,9 @@
 /** Runs the `source` hook of one plugin: takes drafts from it one by one, and starts it again when it throws. */
-import { ChannelError, InvalidDraftError } from "../channel/errors.ts";
+import { ChannelError } from "../channel/errors.ts";
 import type { MaybePromise } from "../channel/log.ts";
 import type { Draft } from "../channel/message.ts";
 import type { Clock } from "./clock.ts";
-import { toDraft } from "./draft.ts";
+import { noDraft, toDraft } from "./draft.ts";
 import { HookResultError } from "./errors.ts";
 import { kindOf } from "./kind-of.ts";
 import type { Reports } from "./reports.ts";
@@ -36,7 +36,7 @@ export function restartDelayMs(attempt: number, random: () => number): number {
   return Math.round(full * (1 - random() / 5));
 }
 
-type AnyIterator = AsyncIterator<unknown> | Iterator<unknown>;
+export type AnyIterator = AsyncIterator<unknown> | Iterator<unknown>;
 
 export class SourceRunner {
   readonly #options: SourceOptions;
@@ -83,7 +83,7 @@ export class SourceRunner {
 
   async #consume(): Promise<void> {
     const { source, signal } = this.#options;
-    const iterator = (this.#iterator = open(source()));
+    const iterator = (this.#iterator = openIterator(source()));
     for (let taken = 1; ; taken++) {
       const result = await iterator.next();
       if (result.done || signal.aborted) return;
@@ -99,9 +99,9 @@ export class SourceRunner {
     const { publish, reports, clock, signal } = this.#options;
     const draft = toDraft(value);
     if (!draft) {
-      const what = kindOf(value);
-      const message = `source yielded ${what === "missing" ? "nothing" : what}; a draft is an object with "data"`;
-      return reports.failed("source", new InvalidDraftError("draft", message), 1);
+      const problem = `source yielded ${noDraft(value)}`;
+      const help = `a draft is an object with "data": yield { data: … }`;
+      return reports.failed("source", new HookResultError(problem, help), 1);
     }
     while (!signal.aborted) {
       try {
@@ -118,13 +118,15 @@ export class SourceRunner {
   }
 }
 
-function open(iterable: unknown): AnyIterator {
+/** @throws {HookResultError} When it is no iterable. */
+export function openIterator(iterable: unknown): AnyIterator {
   const made = iterable as Partial<AsyncIterable<unknown> & Iterable<unknown>> | null | undefined;
   if (typeof made === "object" && made !== null) {
     if (typeof made[Symbol.asyncIterator] === "function") return made[Symbol.asyncIterator]!();
     if (typeof made[Symbol.iterator] === "function") return made[Symbol.iterator]!();
   }
   throw new HookResultError(
-    `source returned ${kindOf(iterable)}; it must be an async generator (\`async *source() { … yield { data } … }\`) or another iterable`,
+    `source returned ${iterable === undefined ? "nothing" : kindOf(iterable)}`,
+    "it must be an async generator (`async *source() { … yield { data } … }`) or another iterable",
   );
 }
