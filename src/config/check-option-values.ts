@@ -3,6 +3,7 @@ import { showValue } from "./describe.ts";
 import { partOf } from "./explain-value.ts";
 import { locate, type Node, type ScalarNode, type TextNode } from "./node.ts";
 import type { Problems } from "./problems.ts";
+import type { Diagnostic } from "../diagnostic/diagnostic.ts";
 import { visibleText } from "../diagnostic/visible-text.ts";
 
 /** Lines of a plugin's message that are shown. */
@@ -26,7 +27,11 @@ interface Complaint {
   readonly part: { readonly index: number; readonly length: number } | null;
 }
 
-/** @param options Fit the plugin's schema. They stay as they are, whatever `check` does. */
+/**
+ * An error that carries `diagnostics` is a mistake in the check itself, in a file of the plugin.
+ *
+ * @param options Fit the plugin's schema. They stay as they are, whatever `check` does.
+ */
 export async function checkOptionValues(
   check: (options: unknown) => void,
   options: unknown,
@@ -36,6 +41,14 @@ export async function checkOptionValues(
     // Awaited, because a rejection that nobody awaits would end the process.
     await check(structuredClone(options));
   } catch (error) {
+    const { diagnostics } = (error ?? {}) as { diagnostics?: unknown };
+    if (Array.isArray(diagnostics)) {
+      for (const each of diagnostics as Diagnostic[]) {
+        const message = `check: ${withoutSecrets(each.message, root)}`;
+        problems.reportElsewhere({ ...each, message }, use.span);
+      }
+      return;
+    }
     const { message, option, part } = readComplaint(error);
     const pointer = option === null || option.startsWith("/") ? option : `/${option}`;
     const found = pointer === null ? null : locate(root, pointer);

@@ -9,6 +9,7 @@ import { Noun } from "./kinds.ts";
 import { nodeAt, textAt, type Node, type TextNode } from "./node.ts";
 import type { Problems, Span } from "./problems.ts";
 import { strict } from "./strict.ts";
+import type { Diagnostic } from "../diagnostic/diagnostic.ts";
 import { suggest } from "../suggest.ts";
 import { quoteText } from "../diagnostic/visible-text.ts";
 
@@ -29,12 +30,13 @@ export interface PluginSpec {
  * Finds a plugin by what `use:` says.
  *
  * MUST reject with an `Error` whose message tells why there is none. One for a bare name that nothing has
- * carries the `names` that ship: string[].
+ * carries the `names` that ship: string[]. One that has a `help` says by it what to do; one
+ * whose mistakes are in the plugin's own files has them as `diagnostics`.
  */
 export type ResolvePlugin = (use: string, directory: string) => Promise<PluginSpec>;
 
 /** An entry of `plugins:` as far as the plugin itself is concerned. */
-export type ResolvedUse = Pick<PluginUse, "use" | "written" | "options">;
+export type ResolvedUse = Pick<PluginUse, "use" | "written" | "usedAt" | "options">;
 
 /**
  * Checks every entry of every channel's `plugins:`.
@@ -63,7 +65,8 @@ export async function checkPlugins(
     else {
       const options = await checkOptions(entry, use, resolved, problems);
       checkIsolation(entry, problems);
-      uses.set(entry, { use: resolved.file ?? use.value, written: use.value, options });
+      const usedAt = problems.describe(use.span);
+      uses.set(entry, { use: resolved.file ?? use.value, written: use.value, usedAt, options });
     }
   }
   return uses;
@@ -88,7 +91,8 @@ function asError(error: unknown): Error {
 /** A bare `plugins/round.ts` would be looked for among those that ship. */
 function reportNoPath(use: TextNode, problems: Problems): boolean {
   const isPath = /^(?:\.{0,2}[/\\]|[A-Za-z]:\\)/.test(use.value);
-  if (isPath || !/[/\\]|\.[cm]?[jt]sx?$/.test(use.value)) return false;
+  if (isPath || use.value.startsWith("npm:") || !/[/\\]|\.[cm]?[jt]sx?$/.test(use.value))
+    return false;
   const isUrl = /^[a-z]+:/.test(use.value);
   problems.report(
     "bad-plugin",
@@ -102,13 +106,18 @@ function reportNoPath(use: TextNode, problems: Problems): boolean {
 }
 
 function reportUnresolved(
-  error: Error & { names?: unknown },
+  error: Error & { names?: unknown; help?: unknown; diagnostics?: unknown },
   use: TextNode,
   problems: Problems,
 ): void {
-  const { names } = error;
+  const { names, diagnostics } = error;
+  if (Array.isArray(diagnostics) && diagnostics.length > 0) {
+    for (const each of diagnostics as Diagnostic[]) problems.reportElsewhere(each, use.span);
+    return;
+  }
   if (!Array.isArray(names)) {
-    problems.report("bad-plugin", use.span, error.message);
+    const help = typeof error.help === "string" ? error.help : null;
+    problems.report("bad-plugin", use.span, error.message, help);
     return;
   }
   const help = use.origin ? null : suggest(use.value, names as string[]);
@@ -116,7 +125,7 @@ function reportUnresolved(
     "unknown-plugin",
     use.span,
     `no plugin ${use.origin ? showValue(use) : quoteText(use.value)} ships`,
-    help ?? `those that ship: ${names.join(", ")}; a file starts with "./"`,
+    help ?? `those that ship: ${names.join(", ")}; a file starts with "./", a package with "npm:"`,
   );
 }
 

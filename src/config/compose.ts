@@ -14,6 +14,8 @@ export interface ComposeContext {
   readonly env: Environment;
   /** Absolute path of the folder that the file is in. */
   readonly directory: string;
+  /** Told of each file that `${file:…}` names. */
+  readonly onFile?: ((file: string) => void) | undefined;
 }
 
 /** Nodes that all aliases and merges of a file may stand for together: a few lines could mean billions. */
@@ -152,8 +154,8 @@ export class Composer {
   }
 
   #interpolate(text: string, span: Span, isPlain: boolean): Node {
-    const { problems, env, directory } = this.#context;
-    const filled = interpolate(text, env, directory);
+    const { problems, env, directory, onFile } = this.#context;
+    const filled = interpolate(text, env, directory, onFile);
     if (filled.mistakes.length > 0) {
       const raw = problems.text.slice(span.start, span.end);
       const openings = Array.from(raw.matchAll(OPENING), (opening) => opening.index);

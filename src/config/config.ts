@@ -44,6 +44,8 @@ export interface Config {
   };
   readonly control: { readonly listen: Address; readonly token: string | null } | null;
   readonly broker: { readonly use: "memory" };
+  /** Where plugins keep their values; `path` is absolute. */
+  readonly store: { readonly use: "memory" } | { readonly use: "sqlite"; readonly path: string };
   readonly limits: Limits;
   readonly sse: {
     /** The `retry:` field, milliseconds. */
@@ -96,15 +98,17 @@ export interface PluginUse {
   readonly options: unknown;
   /** The plugin as the file writes it: `clock`, `./round.ts`, `npm:some-plugin`. */
   readonly written: string;
+  /** The place of its `use:` in the file, such as `tidewire.yaml:12:14`; for messages. */
+  readonly usedAt?: string;
   /** Limits of the worker thread that it runs in; null where it runs in the server's own. */
   readonly isolate: Isolation | null;
   readonly onError: OnError;
 }
 
 export interface Isolation {
-  /** Milliseconds after which a hook that has not answered ends the worker. */
+  /** Milliseconds without a sign of life after which the worker is ended; a transform may await as long. */
   readonly timeoutMs: number;
-  /** Bytes of its heap. */
+  /** Bytes that it may hold. */
   readonly memory: number;
 }
 

@@ -30,8 +30,16 @@ const MAX_FILE_BYTES = 1024 * 1024;
 export const OPENING = /\$?\$\{/g;
 const BODY = /^(?:file:(?<path>.+)|(?<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?<fallback>.*))?)$/s;
 
-/** @param directory Absolute path of the folder that `${file:…}` starts from. */
-export function interpolate(text: string, env: Environment, directory: string): Interpolated {
+/**
+ * @param directory Absolute path of the folder that `${file:…}` starts from.
+ * @param onFile Called with the absolute path of each file, whether it can be read or not.
+ */
+export function interpolate(
+  text: string,
+  env: Environment,
+  directory: string,
+  onFile: (file: string) => void = () => {},
+): Interpolated {
   const mistakes: InterpolationMistake[] = [];
   let [out, at, ordinal, isExternal, isWhole] = ["", 0, 0, false, false];
   for (const opening of text.matchAll(OPENING)) {
@@ -47,7 +55,7 @@ export function interpolate(text: string, env: Environment, directory: string): 
     const end = closingBrace(text, at);
     const body = end === -1 ? text.slice(at) : text.slice(at, end);
     const length = body.length + (end === -1 ? 2 : 3);
-    const filled = end === -1 ? unclosed : fill(body, env, directory);
+    const filled = end === -1 ? unclosed : fill(body, env, directory, onFile);
     if ("code" in filled) mistakes.push({ ...filled, ordinal, length });
     else {
       out += filled.text;
@@ -85,9 +93,14 @@ const unclosed: Filled = {
   help: "close it with }, or write $${ for a plain ${",
 };
 
-function fill(body: string, env: Environment, directory: string): Filled {
+function fill(
+  body: string,
+  env: Environment,
+  directory: string,
+  onFile: (file: string) => void,
+): Filled {
   const { path, name, fallback } = BODY.exec(body)?.groups ?? {};
-  if (path !== undefined) return fillFile(path, directory);
+  if (path !== undefined) return fillFile(path, resolve(directory, path), onFile);
   if (name === undefined || fallback?.includes("${")) {
     return {
       code: "bad-interpolation",
@@ -108,8 +121,8 @@ function fill(body: string, env: Environment, directory: string): Filled {
   };
 }
 
-function fillFile(path: string, directory: string): Filled {
-  const file = resolve(directory, path);
+function fillFile(path: string, file: string, onFile: (file: string) => void): Filled {
+  onFile(file);
   try {
     const text = decodeText(readBytes(file, MAX_FILE_BYTES)).replace(/\r?\n$/, "");
     return { text, isExternal: true };

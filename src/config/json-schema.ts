@@ -4,6 +4,7 @@ import { literalsOf } from "./describe.ts";
 import { annotationsOf, MayBeEmpty } from "./kinds.ts";
 import { alternativesOf, propertiesOf } from "./schema-walk.ts";
 import { ConfigSpec, PluginSpec } from "./spec.ts";
+import { TestsFileSpec } from "./spec-tests.ts";
 import { strict } from "./strict.ts";
 
 export type JsonSchema = { readonly [keyword: string]: unknown };
@@ -12,6 +13,7 @@ export type JsonSchema = { readonly [keyword: string]: unknown };
 const INTERPOLATION: JsonSchema = { type: "string", pattern: "\\$\\{" };
 /** Draft 07 is what editors know best (yaml-language-server reads no later one in full). */
 const DRAFT = "http://json-schema.org/draft-07/schema#";
+const A_PACKAGE = "^npm:(@[^@/\\s]+/)?[^@/\\s]+(/[^\\s]+)?$";
 const A_PATH = "^(\\.{0,2}/|\\.{1,2}\\\\|[A-Za-z]:\\\\)";
 
 /**
@@ -23,6 +25,11 @@ export function configJsonSchema(
 ): JsonSchema {
   const schema = emit(ConfigSpec, (part) => (part === PluginSpec ? emitPlugin(plugins) : null));
   return { $schema: DRAFT, ...schema };
+}
+
+/** Of the file of tests beside a config. */
+export function testsJsonSchema(): JsonSchema {
+  return { $schema: DRAFT, ...emit(TestsFileSpec, () => null) };
 }
 
 /** Writes something else in place of a part, or leaves it (null). */
@@ -100,10 +107,15 @@ function emitPlugin(plugins: Readonly<Record<string, TSchema | null>>): JsonSche
     pattern: A_PATH,
     description: "The path of a file, relative to this one.",
   };
+  const aPackage = {
+    type: "string",
+    pattern: A_PACKAGE,
+    description: "An npm package that `tidewire plugin add` installed.",
+  };
   return {
     ...plugin,
     properties: {
-      use: { ...use, anyOf: [shipped, aPath, INTERPOLATION] },
+      use: { ...use, anyOf: [shipped, aPath, aPackage, INTERPOLATION] },
       ...others,
     },
     allOf: names.map((name) => ({

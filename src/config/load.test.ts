@@ -23,6 +23,7 @@ describe("loadConfig() of a config that says nothing but a channel", () => {
       },
       control: null,
       broker: { use: "memory" },
+      store: { use: "sqlite", path: join(folder.path, ".tidewire/store.db") },
       limits: {
         buffer: 1024 ** 2,
         message: 1024 ** 2,

@@ -1,9 +1,14 @@
 /** Reads a config file: either everything in it is right, or every mistake is told. */
 import { dirname, resolve } from "node:path";
+import { ChannelNames } from "./channel-names.ts";
+import type { ChannelTest } from "./tests.ts";
 import { checkChannels } from "./check-channels.ts";
+import { checkPublish } from "./check-publish.ts";
 import { checkPlugins, type ResolvePlugin } from "./check-plugins.ts";
 import { checkServer } from "./check-server.ts";
+import { checkStore } from "./check-store.ts";
 import { checkShape } from "./check-shape.ts";
+import { checkTests } from "./check-tests.ts";
 import type { Config } from "./config.ts";
 import { checkDataSchema } from "./data-schema.ts";
 import type { Diagnostic } from "../diagnostic/diagnostic.ts";
@@ -14,15 +19,23 @@ import { Problems } from "./problems.ts";
 import { decodeText, ReadError, readBytes } from "./read-text.ts";
 import { ConfigSpec } from "./spec.ts";
 import { toConfig } from "./to-config.ts";
+import { toTests } from "./to-tests.ts";
 
 export interface LoadOptions {
   /** What `${VAR}` is filled in from. */
   readonly env: Environment;
   readonly resolvePlugin: ResolvePlugin;
+  /** Told of each file, by its absolute path, that `${file:…}` names, also of one that is not there. */
+  readonly onFile?: (file: string) => void;
 }
 
 export type LoadResult =
-  { readonly config: Config } | { readonly diagnostics: readonly Diagnostic[] };
+  | {
+      readonly config: Config;
+      /** What stands under `tests:`. */
+      readonly tests: readonly ChannelTest[];
+    }
+  | { readonly diagnostics: readonly Diagnostic[] };
 
 /** Bytes of a config file. */
 const MAX_FILE_BYTES = 1024 * 1024;
@@ -48,14 +61,19 @@ export async function loadConfig(file: string, options: LoadOptions): Promise<Lo
   }
   const problems = new Problems(file, text);
   const directory = dirname(resolve(file));
-  const root = parseYaml(problems, { env: options.env, directory });
+  const root = parseYaml(problems, {
+    env: options.env,
+    directory,
+    onFile: options.onFile,
+  });
   if (!root) {
     if (problems.isEmpty) problems.report("empty", null, "the config is empty", NO_CHANNELS);
     return { diagnostics: problems.diagnostics() };
   }
   const uses = await check(root, directory, options, problems);
   if (!problems.isEmpty) return { diagnostics: problems.diagnostics() };
-  return { config: toConfig(resolve(file), root, uses) };
+  const tests = toTests(nodeAt(root, "tests"), file, problems);
+  return { config: toConfig(resolve(file), root, uses), tests };
 }
 
 async function check(root: Node, directory: string, options: LoadOptions, problems: Problems) {
@@ -67,7 +85,10 @@ async function check(root: Node, directory: string, options: LoadOptions, proble
     noun: "a config",
   });
   checkServer(root, directory, problems);
+  checkStore(root, directory, problems);
   checkChannels(root, problems);
+  checkPublish(root, problems);
+  checkTests(nodeAt(root, "tests"), declaredIn(root), problems);
   const channels = nodeAt(root, "channels");
   const all = channels?.kind === "map" ? Array.from(channels.entries.values()) : [];
   // A schema that channels share by an alias is one node.
@@ -75,6 +96,11 @@ async function check(root: Node, directory: string, options: LoadOptions, proble
     if (schema) checkDataSchema(schema, problems);
   }
   return checkPlugins(root, directory, options.resolvePlugin, problems);
+}
+
+function declaredIn(root: Node): ChannelNames {
+  const channels = nodeAt(root, "channels");
+  return new ChannelNames(channels?.kind === "map" ? channels.entries.keys() : []);
 }
 
 /** Tells of a file with no channels in words of its own, and marks the place so that no other check does. */

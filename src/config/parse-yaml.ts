@@ -18,7 +18,11 @@ const NOT_PRINTABLE = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufdd0-\ufde
 /** @returns The root, or null when the text is no YAML or holds nothing. */
 export function parseYaml(
   problems: Problems,
-  context: { readonly env: Environment; readonly directory: string },
+  context: {
+    readonly env: Environment;
+    readonly directory: string;
+    readonly onFile?: ((file: string) => void) | undefined;
+  },
 ): Node | null {
   const { text } = problems;
   const control = NOT_PRINTABLE.exec(text);

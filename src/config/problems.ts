@@ -14,11 +14,23 @@ interface Problem {
   readonly help: string | null;
 }
 
+/** A mistake in another file, which the config leads to: a plugin's. */
+interface ElsewhereProblem {
+  readonly span: Span;
+  readonly diagnostic: Diagnostic;
+  /** Where in the config it is led to. */
+  readonly uses: Span[];
+}
+
+/** Places in the config that are named of one mistake in another file. */
+const MAX_USES = 3;
+
 export class Problems {
   readonly #file: string;
   /** The text that spans are of. */
   readonly text: string;
   readonly #problems: Problem[] = [];
+  readonly #elsewhere = new Map<string, ElsewhereProblem>();
   readonly #seen = new Set<string>();
   /** Offsets of the line ends. */
   #lines: number[] | null = null;
@@ -31,7 +43,7 @@ export class Problems {
 
   /** Mistakes so far. */
   get size(): number {
-    return this.#problems.length;
+    return this.#problems.length + this.#elsewhere.size;
   }
 
   get isEmpty(): boolean {
@@ -44,6 +56,27 @@ export class Problems {
     if (this.#seen.has(key)) return;
     this.#seen.add(key);
     this.#problems.push({ code, span, message, help });
+  }
+
+  /** Adds a mistake that is in another file; it is told once, with each place here that leads to it. */
+  reportElsewhere(diagnostic: Diagnostic, span: Span): void {
+    const { code, file, place, message } = diagnostic;
+    const key = `${code} ${file} ${place?.line}:${place?.column} ${message}`;
+    const before = this.#elsewhere.get(key);
+    if (!before) this.#elsewhere.set(key, { span, diagnostic, uses: [span] });
+    else if (!before.uses.some(({ start }) => start === span.start)) before.uses.push(span);
+  }
+
+  /** A place as editors read it: `tidewire.yaml:12:14`. */
+  describe({ start }: Span): string {
+    const line = this.lineOf(start);
+    const lineStart = this.text.lastIndexOf("\n", start - 1) + 1;
+    return `${this.#file}:${line}:${countCharacters(this.text, lineStart, start) + 1}`;
+  }
+
+  /** Where a part of the file is, to be shown later. */
+  placeOf(span: Span): Place {
+    return new Places(this.text).find(span);
   }
 
   /** The number of the line, from 1, that an offset is on. */
@@ -61,15 +94,20 @@ export class Problems {
   /** All mistakes, in the order of the file. */
   diagnostics(): Diagnostic[] {
     const places = new Places(this.text);
-    return this.#problems
+    return [...this.#problems, ...this.#elsewhere.values()]
       .toSorted((a, b) => (a.span?.start ?? -1) - (b.span?.start ?? -1))
-      .map(({ code, span, message, help }) => ({
-        code,
-        message,
-        file: this.#file,
-        place: span && places.find(span),
-        help,
-      }));
+      .map((problem) => {
+        if ("diagnostic" in problem) return this.#withUses(problem);
+        const { code, span, message, help } = problem;
+        return { code, message, file: this.#file, place: span && places.find(span), help };
+      });
+  }
+
+  #withUses({ diagnostic, uses }: ElsewhereProblem): Diagnostic {
+    const notes = uses.slice(0, MAX_USES).map((span) => `used at ${this.describe(span)}`);
+    const more = uses.length - notes.length;
+    if (more > 0) notes.push(`and at ${more} more place${more === 1 ? "" : "s"}`);
+    return { ...diagnostic, notes: [...(diagnostic.notes ?? []), ...notes] };
   }
 }
 

@@ -2,6 +2,7 @@
 import { Type as t, type StaticDecode } from "@sinclair/typebox";
 import { TRANSPORT_NAMES } from "./config.ts";
 import { choice, MayBeEmpty, Noun } from "./kinds.ts";
+import { TestsSpec } from "./spec-tests.ts";
 import {
   address,
   duration,
@@ -139,8 +140,9 @@ const Limits = keys(
 export const PluginSpec = keys("a plugin", {
   use: t.String({
     minLength: 1,
-    description: "The name of a plugin that ships, or the path of a file, relative to this one.",
-    examples: ["clock", "./plugins/round.ts"],
+    description:
+      "The name of a plugin that ships, the path of a file, relative to this one, or an npm package.",
+    examples: ["clock", "./plugins/round.ts", "npm:some-plugin"],
   }),
   with: t.Record(t.String(), t.Unknown(), {
     default: {},
@@ -150,25 +152,26 @@ export const PluginSpec = keys("a plugin", {
   isolate: t.Boolean({
     default: false,
     description:
-      "Runs it in a worker thread of its own: a crash or an endless loop ends that alone.",
+      "Runs it in a worker thread of its own: a crash or an endless loop ends that alone, and it is started again.",
   }),
   timeout: t.Optional(
     duration({
       min: "1ms",
-      description: "With `isolate`: a hook that takes longer ends the worker. Default: 1s.",
+      description:
+        "With `isolate`: a worker that gives no sign of life for so long, as in an endless loop, is ended; awaiting is fine. A transform that awaits longer fails. Default: 1s.",
     }),
   ),
   memory: t.Optional(
     size({
       min: "16MiB",
-      description: "With `isolate`: a worker whose heap is larger ends. Default: 256MiB.",
+      description: "With `isolate`: a worker that holds more is ended. Default: 256MiB.",
     }),
   ),
   on_error: choice(["drop", "pass", "stop"], {
     noun: "a way to deal with a failure",
     default: "drop",
     description:
-      "What becomes of a message that its transform fails on: dropped, passed on as it was, or refused, so that its publisher is told.",
+      "What becomes of a message that its transform fails on, or that its worker held when it ended: dropped, passed on as it was, or refused with all that was published with it, so that its publisher is told.",
   }),
 });
 
@@ -223,6 +226,19 @@ export const ConfigSpec = keys(
         }),
       },
       { default: {}, description: "Where history is kept." },
+    ),
+    store: keys(
+      "store",
+      {
+        use: choice(["sqlite", "memory"], {
+          noun: "a store",
+          default: "sqlite",
+          description:
+            "sqlite: a file, made when a plugin first keeps something. memory: gone when the server stops.",
+        }),
+        path: t.Optional(file("The SQLite file. Default: .tidewire/store.db.")),
+      },
+      { default: {}, description: "Where plugins keep their small values (`ctx.store`)." },
     ),
     limits: Limits,
     sse: keys(
@@ -291,6 +307,7 @@ export const ConfigSpec = keys(
       propertyNames: { pattern: NAME_PATTERN },
       description: "Names (prices) and patterns with parameters (chat/{room}).",
     }),
+    tests: TestsSpec,
   },
   {
     title: "Tidewire config",

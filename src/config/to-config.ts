@@ -8,6 +8,9 @@ import { nodeAt, type Node } from "./node.ts";
 import { readValue } from "./read-value.ts";
 import { ConfigSpec, type DecodedConfig } from "./spec.ts";
 
+/** The file that plugins' values are in, beside the config. */
+const STORE = ".tidewire/store.db";
+
 const ISOLATION: Isolation = { timeoutMs: 1000, memory: 256 * 1024 ** 2 };
 
 /**
@@ -32,6 +35,10 @@ export function toConfig(file: string, root: Node, uses: ReadonlyMap<Node, Resol
     },
     control: control ? { listen: control.listen, token: control.token ?? null } : null,
     broker: decoded.broker,
+    store:
+      decoded.store.use === "memory"
+        ? { use: "memory" }
+        : { use: "sqlite", path: resolve(directory, decoded.store.path ?? STORE) },
     limits,
     sse: { retryMs: sse.retry, heartbeatMs: sse.heartbeat },
     shutdown: { drainMs: shutdown.drain },
