@@ -45,6 +45,8 @@ export const CLOSE = {
   tryLater: 1013,
   /** The channel takes no messages from this client. */
   forbidden: 4003,
+  /** The channel was taken out of the config: there is nothing to come back to. */
+  gone: 4004,
   /** A raw socket showed a position after which messages are lost: come back with another start. */
   gap: 4010,
   /** The client read too slowly: come back with the last position, nothing is lost. */

@@ -47,5 +47,8 @@ export function encodeRetry(retryMs: number): string {
   return `retry: ${Math.round(retryMs)}\n\n`;
 }
 
+/** Name of the event that says that the channel is no more, after which the stream ends. */
+export const GONE = "tidewire:gone";
+
 /** A comment, which keeps the connection from looking idle. */
 export const HEARTBEAT = ":\n\n";

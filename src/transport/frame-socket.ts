@@ -12,12 +12,12 @@ import { parseAfter, parseLast } from "./start.ts";
 import { dataMembers } from "./text.ts";
 import type {
   Access,
-  ClientWays,
   Exchange,
   Listener,
   ManyExchange,
   Socket,
   SocketHandlers,
+  SubscriberWays,
 } from "./transport.ts";
 
 /** The subprotocol's name (RFC 6455 §1.9). */
@@ -114,10 +114,14 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
   }
 
   /** How hooks of one channel answer this client. */
-  ways(channel: string): ClientWays {
+  ways(channel: string): SubscriberWays {
     return {
       send: (data, event) => this.write({ type: "message", channel, event, ...dataMembers(data) }),
       close: (code, reason) => this.end(code, reason),
+      gone: (reason) => {
+        if (this.hasMany) this.drop(channel, "channel-gone", reason);
+        else this.end(CLOSE.gone, reason);
+      },
     };
   }
 
@@ -170,7 +174,8 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
     if (frame.type === "unsubscribe") return this.#unsubscribe(name, frame.ref);
     if (frame.type === "subscribe") this.#checkRoom();
     const access =
-      this.#subscriptions.get(name)?.access ?? this.#channels.open(name, this.ways(name));
+      this.#subscriptions.get(name)?.access ??
+      this.#channels.open(name, frame.type, this.ways(name));
     return access instanceof Promise
       ? access.then((opened) => this.#serve(opened, frame))
       : this.#serve(access, frame);

@@ -50,6 +50,8 @@ export interface Http2PushStreamOptions {
 interface Line {
   readonly line: Uint8Array;
   readonly cost: number;
+  /** The stream ends with it. */
+  readonly isLast?: boolean;
 }
 
 const encoder = new TextEncoder();
@@ -92,6 +94,7 @@ export class Http2PushStream implements Receiver {
       send: (data, event) =>
         this.#write({ type: "message", channel: channel.name, event, ...dataMembers(data) }),
       close: (code, reason) => this.end(code, reason),
+      gone: (reason) => this.#goneAfterAll(reason),
     });
     this.#catchUp = new CatchUp(channel, this, start, pageOf(bufferBytes));
     this.#catchUp.run();
@@ -137,6 +140,15 @@ export class Http2PushStream implements Receiver {
     controller.close();
   }
 
+  /** Ends the held stream after what waits: there is nothing that the client could come back to. */
+  #goneAfterAll(reason: string): void {
+    const line = encodeLine({ type: "closing", code: CLOSE.gone, reason });
+    this.#catchUp?.stop();
+    this.#catchUp = null;
+    this.#add({ line, cost: line.byteLength + OVERHEAD_BYTES, isLast: true });
+    this.#advance();
+  }
+
   /** What waits behind the push that is on its way: that one may be as large as the buffer. */
   get #isFull(): boolean {
     const underWay = this.#pushing.values().next().value?.cost ?? 0;
@@ -178,6 +190,11 @@ export class Http2PushStream implements Receiver {
         // The body's reader holds it from here on, and no more than this one.
         this.#waitingBytes -= item.cost;
         this.#controller!.enqueue(item.line);
+        if (item.isLast) {
+          this.#finish();
+          this.#controller!.close();
+          return;
+        }
       } else {
         this.#head++;
         this.#push(item);

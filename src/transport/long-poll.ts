@@ -108,7 +108,7 @@ class Poll {
   readonly #nextUrl: string;
   #gap: Gap | null = null;
   #group: PollGroup | null = null;
-  #resolve: ((response: Response) => void) | null = null;
+  #resolve: ((response: Response | Promise<never>) => void) | null = null;
   #onSettle: (() => void) | null = null;
 
   constructor(exchange: Exchange, pageBytes: number) {
@@ -154,12 +154,14 @@ class Poll {
       // A poll holds no connection of its own: there is nobody to send to between two polls.
       send: () => {},
       close: () => this.settle(this.answerEmpty()),
+      gone: (reason) =>
+        this.settle(Promise.reject(new RequestError(410, "channel-gone", reason))),
     });
     request.signal.addEventListener("abort", () => this.settle(this.answerEmpty()));
     return new Promise((resolve) => (this.#resolve = resolve));
   }
 
-  settle(response: Response): void {
+  settle(response: Response | Promise<never>): void {
     const resolve = this.#resolve;
     if (resolve === null) return;
     this.#resolve = null;

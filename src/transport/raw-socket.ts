@@ -54,6 +54,7 @@ export class RawSocket implements SocketHandlers, Receiver, GroupSocket, OpenSoc
     subscriber.connect({
       send: (data) => this.#send(data instanceof Uint8Array ? data : textOf(data)),
       close: (code, reason) => this.end(code, reason),
+      gone: (reason) => this.end(CLOSE.gone, reason),
     });
     // A `joined` hook may have closed it.
     if (!sockets.has(this)) return;

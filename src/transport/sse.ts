@@ -11,11 +11,18 @@ import {
   encodeId,
   encodeRetry,
   encodeUnnumbered,
+  GONE,
   HEARTBEAT,
 } from "./event-stream.ts";
 import { spreadOut } from "./spread.ts";
 import { textOf } from "./text.ts";
-import type { ClientWays, Exchange, Subscriber, Transport, TransportOptions } from "./transport.ts";
+import type {
+  Exchange,
+  Subscriber,
+  SubscriberWays,
+  Transport,
+  TransportOptions,
+} from "./transport.ts";
 
 const encoder = new TextEncoder();
 const HEADERS = {
@@ -33,14 +40,23 @@ const STRATEGY = new ByteLengthQueuingStrategy({ highWaterMark: 1 });
 
 export class SseTransport implements Transport {
   readonly name = "sse";
-  readonly #options: TransportOptions;
+  #options: TransportOptions;
   readonly #streams = new Set<SseStream>();
-  readonly #preamble: Uint8Array<ArrayBuffer>;
+  #preamble: Uint8Array<ArrayBuffer>;
   #heart: Timer | null = null;
 
   constructor(options: TransportOptions) {
     this.#options = options;
     this.#preamble = encoder.encode(HEARTBEAT + encodeRetry(options.retryMs));
+  }
+
+  /** Streams that stand get heartbeats at the new pace; `retry:` is for those that come. */
+  update(times: Pick<TransportOptions, "retryMs" | "heartbeatMs">): void {
+    this.#options = { ...this.#options, ...times };
+    this.#preamble = encoder.encode(HEARTBEAT + encodeRetry(times.retryMs));
+    if (!this.#heart) return;
+    clearInterval(this.#heart);
+    this.#heart = this.#startHeart();
   }
 
   matches(request: Request): boolean {
@@ -98,7 +114,7 @@ interface SseShared {
   readonly bufferBytes: number;
 }
 
-class SseStream implements Receiver, ClientWays, UnderlyingDefaultSource<Uint8Array> {
+class SseStream implements Receiver, SubscriberWays, UnderlyingDefaultSource<Uint8Array> {
   // Not the exchange: its request would be kept for as long as the stream.
   readonly #channel: Channel;
   readonly #subscriber: Subscriber;
@@ -173,6 +189,13 @@ class SseStream implements Receiver, ClientWays, UnderlyingDefaultSource<Uint8Ar
   }
 
   close(): void {
+    this.end();
+  }
+
+  /** An event says so: the stream's end alone would be taken for a lost connection. */
+  gone(reason: string): void {
+    const { name } = this.#channel;
+    this.write(encodeUnnumbered(JSON.stringify({ channel: name, reason }), GONE));
     this.end();
   }
 

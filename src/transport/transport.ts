@@ -41,17 +41,19 @@ export interface ManyExchange {
   nameOf(name: string): string;
   /**
    * @param name A channel's name, parameters percent-encoded where they hold `/`, `%`, `?` or `#`.
+   * @param action What it is asked for.
    * @param ways How hooks answer this client as long as it has not subscribed.
-   * @throws {RequestError} When there is no such channel or it does not expose this transport.
+   * @throws {RequestError} When there is no such channel, it does not expose this transport, or this
+   *   client may not do that.
    */
-  open(name: string, ways: ClientWays): MaybePromise<Access>;
+  open(name: string, action: "subscribe" | "publish", ways: ClientWays): MaybePromise<Access>;
 }
 
 /** The server's view of one client; the transport gives it its ways to answer. */
 export interface Subscriber {
   readonly id: string;
   /** The connection stands: counted, and told to `joined` hooks. */
-  connect(ways: ClientWays): void;
+  connect(ways: SubscriberWays): void;
   /** MUST be called once when the connection is gone, however it ended. */
   disconnect(): void;
 }
@@ -61,6 +63,15 @@ export interface ClientWays {
   /** Sends data to this client alone. */
   send(data: unknown, event?: string): void;
   close(code: number, reason: string): void;
+}
+
+/** What a transport lets the server do to one subscriber. */
+export interface SubscriberWays extends ClientWays {
+  /**
+   * The channel is no more. Ends this subscription, and tells the client so and why; a connection that
+   * carries other channels goes on with those.
+   */
+  gone(reason: string): void;
 }
 
 /** What the listener that took a request can do for it. */
