@@ -5,7 +5,8 @@ import { sealDraft } from "../channel/message.ts";
 import type { IncomingDraft } from "../channel/pipeline.ts";
 import type { Log } from "../log.ts";
 import { CLOSE, RequestError } from "../transport/errors.ts";
-import type { Access, ClientWays, Subscriber } from "../transport/transport.ts";
+import type { Access, ClientWays, Subscriber, SubscriberWays } from "../transport/transport.ts";
+import type { Admission } from "./admission.ts";
 import type { LiveChannel } from "./live-channel.ts";
 import { toRequestError } from "./problem.ts";
 
@@ -17,12 +18,14 @@ export interface Peer {
   /** Not the request itself, which would be kept for as long as its connection is held. */
   readonly headers: Headers;
   readonly query: URLSearchParams;
+  /** The `authorize` hooks that let it in, by action and channel; null as long as none did. */
+  allowed: Map<string, unknown> | null;
 }
 
 let lastId = 0;
 
 export function createPeer(request: Request, query: URLSearchParams, address: string): Peer {
-  return { id: (++lastId).toString(36), address, headers: request.headers, query };
+  return { id: (++lastId).toString(36), address, headers: request.headers, query, allowed: null };
 }
 
 /**
@@ -31,8 +34,12 @@ export function createPeer(request: Request, query: URLSearchParams, address: st
  */
 export class ConnectionCount {
   #count = 0;
-  readonly #limit: number;
+  #limit: number;
   constructor(limit: number) {
+    this.#limit = limit;
+  }
+  /** Connections that are held beyond it stay; no further one is taken. */
+  set limit(limit: number) {
     this.#limit = limit;
   }
   get count(): number {
@@ -56,6 +63,7 @@ export class ConnectionCount {
 /** What every client of a server shares. */
 export interface ClientContext {
   readonly connections: ConnectionCount;
+  readonly admission: Admission;
   readonly log: Log;
 }
 
@@ -65,7 +73,7 @@ export class ChannelClient implements Access, Subscriber {
   readonly transport: string;
   readonly #peer: Peer;
   readonly #context: ClientContext;
-  #ways: ClientWays | null = null;
+  #ways: ClientWays | SubscriberWays | null = null;
 
   constructor(live: LiveChannel, peer: Peer, transport: string, context: ClientContext) {
     this.live = live;
@@ -114,7 +122,24 @@ export class ChannelClient implements Access, Subscriber {
     this.#ways = null;
   }
 
-  connect(ways: ClientWays): void {
+  /**
+   * Asks the `authorize` hooks whether it may publish, where they have not allowed it yet.
+   *
+   * @throws {RequestError} 403 when it may not.
+   */
+  mayPublish(): MaybePromise<void> {
+    if (this.live.plugins.authorize === null) return;
+    const { transport } = this;
+    const visit = { peer: this.#peer, action: "publish", transport, isNew: false } as const;
+    return this.#context.admission.ask(this.live, visit);
+  }
+
+  /** The channel is no more: ends what this client has of it. */
+  gone(reason: string): void {
+    if (this.#ways && "gone" in this.#ways) this.#ways.gone(reason);
+  }
+
+  connect(ways: SubscriberWays): void {
     this.#ways = ways;
     this.#count(1);
     this.live.connected(this, 1);

@@ -4,30 +4,61 @@ import type { Params } from "../channel/directory.ts";
 import type { MaybePromise } from "../channel/log.ts";
 import type { Draft, Message } from "../channel/message.ts";
 import type { IncomingDraft } from "../channel/pipeline.ts";
+import type { Line } from "../channel/line.ts";
 import type { ChannelConfig } from "../config/config.ts";
 import type { PluginRuntime } from "../plugin/runtime.ts";
 import { CLOSE, RequestError } from "../transport/errors.ts";
 import type { ChannelClient } from "./client.ts";
+import type { Declared } from "./declared.ts";
+
+/** What a channel becomes when it is declared anew. */
+interface Become {
+  readonly declared: Declared;
+  readonly params: Params;
+  readonly plugins: PluginRuntime;
+}
 
 export class LiveChannel {
-  readonly config: ChannelConfig;
-  readonly params: Params;
   readonly channel: Channel;
-  readonly plugins: PluginRuntime;
+  /** Settles when the plugins that were there before have ended; null when nothing is being replaced. */
+  replacing: Promise<void> | null = null;
+  #is: Become;
+  /** Clients that hold a connection now. */
+  readonly #clients = new Set<ChannelClient>();
+  /** What the present plugins' `receive` hooks have not answered yet. */
+  #receiving = new Set<Promise<unknown>>();
+  /** Why there is no such channel any more; null as long as there is. */
+  #gone: string | null = null;
   /** Held connections now, by transport. */
   readonly connections = new Map<string, number>();
   /** Connections that are held now. */
   held = 0;
   /** When somebody last came, went, asked or published; milliseconds since the epoch. */
   lastUsed: number = Date.now();
+  /** An `authorize` hook let somebody in, or somebody published whom no hook is asked for. */
+  #hasGuest = false;
   /** Publishes that hooks and transforms take their time over. */
   #underWay = 0;
 
-  constructor(config: ChannelConfig, params: Params, channel: Channel, plugins: PluginRuntime) {
-    this.config = config;
-    this.params = params;
+  constructor(declared: Declared, params: Params, channel: Channel, plugins: PluginRuntime) {
+    this.#is = { declared, params, plugins };
     this.channel = channel;
-    this.plugins = plugins;
+  }
+
+  get declared(): Declared {
+    return this.#is.declared;
+  }
+
+  get config(): ChannelConfig {
+    return this.#is.declared.config;
+  }
+
+  get params(): Params {
+    return this.#is.params;
+  }
+
+  get plugins(): PluginRuntime {
+    return this.#is.plugins;
   }
 
   get name(): string {
@@ -42,13 +73,45 @@ export class LiveChannel {
     return this.#isUnused && now - this.lastUsed > this.config.history.ttlMs;
   }
 
-  /** Nobody is connected, and nothing was published: letting go of it loses no message. */
+  /**
+   * Nobody is connected, and nothing was published: letting go of it loses no message. Nor where all who
+   * asked for it were denied, whatever its own source published to nobody.
+   */
   get isSpare(): boolean {
-    return this.#isUnused && this.channel.published === 0;
+    if (!this.#isUnused) return false;
+    const isUnseen = this.plugins.authorize !== null && !this.#hasGuest;
+    return isUnseen || this.channel.published === 0;
+  }
+
+  /** A client may use it. */
+  letIn(): void {
+    this.#hasGuest = true;
   }
 
   get #isUnused(): boolean {
     return this.held === 0 && this.#underWay === 0;
+  }
+
+  /**
+   * The channel is declared in another way from here on. New plugins are told of the clients that are
+   * there; the old ones are told nothing.
+   *
+   * @returns What the old plugins' `receive` hooks have not answered yet.
+   */
+  become(is: Become): ReadonlySet<Promise<unknown>> {
+    const { plugins } = this.#is;
+    this.#is = is;
+    if (is.plugins === plugins) return new Set();
+    const before = this.#receiving;
+    this.#receiving = new Set();
+    for (const client of this.#clients) if (isPresent(client)) is.plugins.joined(client);
+    return before;
+  }
+
+  /** The channel is no more: ends what clients have of it, now and later, and tells them why. */
+  end(reason: string): void {
+    this.#gone = reason;
+    for (const client of [...this.#clients]) client.gone(reason);
   }
 
   /** A client came (1) or went (-1). */
@@ -57,10 +120,15 @@ export class LiveChannel {
     this.connections.set(transport, (this.connections.get(transport) ?? 0) + change);
     this.held += change;
     this.lastUsed = Date.now();
-    // A long-poll client is between two requests most of the time: it does not come and go each time.
-    if (transport === "long-poll") return;
-    if (change === 1) this.plugins.joined(client);
-    else this.plugins.left(client);
+    if (change === 1) this.#clients.add(client);
+    else this.#clients.delete(client);
+    if (this.#gone !== null) {
+      // It was on its way when the channel went.
+      if (change === 1) client.gone(this.#gone);
+    } else if (isPresent(client)) {
+      if (change === 1) this.plugins.joined(client);
+      else this.plugins.left(client);
+    }
   }
 
   /**
@@ -68,20 +136,44 @@ export class LiveChannel {
    * where the channel lets clients publish. All or none.
    *
    * @returns What was committed.
-   * @throws {RequestError} 403 when this channel takes nothing from clients.
+   * @throws {RequestError} 403 when this channel takes nothing from clients, or not from this one.
    */
   submit(
     drafts: readonly IncomingDraft[],
     client: ChannelClient,
   ): MaybePromise<readonly Message[]> {
-    if (this.plugins.receive !== null) return this.#working(this.#receive(drafts, client));
-    checkPublish(this.config, this.name);
-    return this.publish(drafts);
+    this.checkPublish();
+    const asked = client.mayPublish();
+    return asked instanceof Promise
+      ? asked.then(() => this.#take(drafts, client))
+      : this.#take(drafts, client);
+  }
+
+  /** @throws {RequestError} 403 when this channel takes nothing from clients, whoever they are. */
+  checkPublish(): void {
+    checkPublish(this.config, this.name, this.plugins);
+  }
+
+  #take(drafts: readonly IncomingDraft[], client: ChannelClient): MaybePromise<readonly Message[]> {
+    if (this.plugins.receive === null) return this.publish(drafts);
+    const receiving = this.#receive(drafts, client, this.plugins, this.channel.line);
+    const all = this.#receiving;
+    const ended = () => all.delete(receiving);
+    all.add(receiving);
+    receiving.then(ended, ended);
+    return this.#working(receiving);
   }
 
   /** Publishes whatever clients may: schema and transforms, then the commit. */
   publish(drafts: readonly IncomingDraft[]): MaybePromise<readonly Message[]> {
+    this.#hasGuest = true;
     return this.#working(this.channel.publish(drafts));
+  }
+
+  /** Resolves when no message is in a transform or waits for a sink. */
+  async quiet(): Promise<void> {
+    await this.channel.idle();
+    await this.plugins.drained();
   }
 
   /** What takes its time keeps the channel alive: nobody is to be answered for a channel that is gone. */
@@ -97,25 +189,42 @@ export class LiveChannel {
   async #receive(
     drafts: readonly IncomingDraft[],
     client: ChannelClient,
+    { receive }: PluginRuntime,
+    line: Line,
   ): Promise<readonly Message[]> {
     const taken: IncomingDraft[] = [];
     for (const draft of drafts) {
-      const received = await this.plugins.receive!(draft.data, client);
+      const received = await receive!(draft.data, client, draft.raw);
       if (received !== null) taken.push(merge(draft, received));
     }
-    return taken.length === 0 ? [] : this.channel.publish(taken);
+    return taken.length === 0 ? [] : line.publish(taken);
   }
 }
 
-/** @throws {RequestError} 403 when the config lets no client publish to this channel. */
-export function checkPublish({ publish }: ChannelConfig, name: string): void {
+/**
+ * @param plugins Null where the channel has none.
+ * @throws {RequestError} 403 when no client may publish to this channel.
+ */
+export function checkPublish(
+  { publish }: ChannelConfig,
+  name: string,
+  plugins: Pick<PluginRuntime, "receive" | "authorize"> | null,
+): void {
   if (publish === "clients") return;
+  // Where the hook is missing nobody is allowed, not even to reach `receive`.
+  if (publish === "authorized" && plugins && plugins.authorize !== null) return;
+  if (publish === "nobody" && plugins && plugins.receive !== null) return;
   throw new RequestError(
     403,
     "publish-not-allowed",
     `channel "${name}" takes no messages from clients; its config may say "publish: clients", or publish through the control listener`,
     { closeCode: CLOSE.forbidden },
   );
+}
+
+/** A long-poll client is between two requests most of the time: it does not come and go each time. */
+function isPresent({ transport }: ChannelClient): boolean {
+  return transport !== "long-poll";
 }
 
 /** The draft that the hooks gave back, with what they left as it came. */

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import type { TSchema } from "@sinclair/typebox";
 import type { ResolvePlugin } from "../config/check-plugins.ts";
 import type { Config } from "../config/config.ts";
+import { diagnoseLoadError, diagnoseThrown } from "../plugin/diagnose.ts";
 import { PluginLoadError } from "../plugin/errors.ts";
 import { loadPlugin, type LoadedPlugin } from "../plugin/load.ts";
 import { SHIPPED_NAMES } from "../plugin/shipped.ts";
@@ -10,16 +11,35 @@ import { SHIPPED_NAMES } from "../plugin/shipped.ts";
 /** Tells the config what it has to know of a plugin: its options and where it is. */
 export const resolvePlugin: ResolvePlugin = async (use, directory) => {
   try {
-    const { plugin, file } = await loadPlugin(use, directory);
-    const check = plugin.check && ((options: unknown) => plugin.check!(options as never));
+    const loaded = await loadPlugin(use, directory);
+    const { plugin, file } = loaded;
+    const check = plugin.check && checkOf(loaded, directory);
     return { options: plugin.options ?? null, file, ...(check ? { check } : {}) };
   } catch (error) {
     if (error instanceof PluginLoadError && error.code === "unknown-plugin") {
       throw Object.assign(error, { names: SHIPPED_NAMES });
     }
+    if (error instanceof PluginLoadError) {
+      throw Object.assign(error, { diagnostics: diagnoseLoadError(error, directory) });
+    }
     throw error;
   }
 };
+
+/** The plugin's own check; a mistake in it, rather than in the options, is told with its line. */
+function checkOf({ plugin, sources }: LoadedPlugin, directory: string) {
+  return (options: unknown): void => {
+    try {
+      plugin.check!(options as never);
+    } catch (error) {
+      if (error instanceof TypeError || error instanceof ReferenceError) {
+        const diagnostic = diagnoseThrown(error, sources, directory);
+        if (diagnostic) throw Object.assign(error, { diagnostics: [diagnostic] });
+      }
+      throw error;
+    }
+  };
+}
 
 /** Every plugin that a config uses, by its `use`. */
 export async function loadPlugins(config: Config): Promise<ReadonlyMap<string, LoadedPlugin>> {

@@ -1,6 +1,6 @@
 /** A POST to a channel with a `receive` hook: when the hook runs, and what its client is good for later. */
 import { afterEach, expect, test } from "bun:test";
-import { definePlugin, type Client } from "../plugin/sdk.ts";
+import { definePlugin, RefusedError, type Client } from "../plugin/sdk.ts";
 import { startTestServer, type TestServer } from "./testing.ts";
 
 let server: TestServer;
@@ -101,3 +101,62 @@ test.each(["answered", "published", "failed"])(
     expect(clients.length).toBe(1);
   },
 );
+
+test("a hook gets the very text of a JSON body, which its sender may have signed", async () => {
+  const plugin = definePlugin({
+    name: "signed",
+    setup: () => ({ receive: (data, _client, raw) => ({ data: { data, raw } }) }),
+  });
+  server = await startTestServer({ channels: { hooks: { plugins: [plugin] } } });
+  const url = `${server.urls.public}/channels/hooks`;
+  const body = ' { "id": 12345678901234567890.0 }\n';
+  const headers = { "content-type": "application/json" };
+  await fetch(url, { method: "POST", headers, body });
+  const page = (await (await fetch(`${url}/messages?after=earliest`)).json()) as {
+    messages: { data: { raw: string } }[];
+  };
+  expect(page.messages[0]!.data.raw).toBe(body);
+});
+
+test("what a hook refuses is told to its client, and logged as no failure", async () => {
+  const plugin = definePlugin({
+    name: "guard",
+    setup: () => ({
+      receive() {
+        throw new RefusedError("the signature is wrong");
+      },
+    }),
+  });
+  server = await startTestServer({ channels: { hooks: { plugins: [plugin] } } });
+  const url = `${server.urls.public}/channels/hooks`;
+  const headers = { "content-type": "application/json" };
+  const refused = await fetch(url, { method: "POST", headers, body: "{}" });
+  expect(refused.status).toBe(403);
+  expect(await refused.json()).toEqual({
+    type: "urn:tidewire:problem:refused",
+    title: "refused",
+    status: 403,
+    detail: "the signature is wrong",
+  });
+  const framed = new WebSocket(url.replace("http", "ws"), "tidewire.v1");
+  const frames: Record<string, unknown>[] = [];
+  const answered = Promise.withResolvers<void>();
+  framed.onmessage = ({ data }) => {
+    frames.push(JSON.parse(String(data)) as Record<string, unknown>);
+    if (frames.at(-1)!["type"] === "error") answered.resolve();
+  };
+  framed.onopen = () =>
+    framed.send(JSON.stringify({ type: "publish", channel: "hooks", data: 1, ref: 7 }));
+  await answered.promise;
+  expect(frames.at(-1)).toMatchObject({
+    ref: 7,
+    code: "refused",
+    message: "the signature is wrong",
+  });
+  framed.close();
+  const raw = new WebSocket(url.replace("http", "ws"));
+  const closed = new Promise<CloseEvent>((resolve) => (raw.onclose = resolve));
+  raw.onopen = () => raw.send("1");
+  expect(await closed).toMatchObject({ code: 4003, reason: "the signature is wrong" });
+  expect(server.logged.filter(({ level }) => level === "error")).toEqual([]);
+});

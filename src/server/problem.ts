@@ -2,6 +2,8 @@
 import { ChannelError, SchemaError } from "../channel/errors.ts";
 import type { Log } from "../log.ts";
 import { PluginError } from "../plugin/errors.ts";
+import { WorkerDownError } from "../plugin/isolate/worker-errors.ts";
+import { RefusedError } from "../plugin/refused-error.ts";
 import { CLOSE, RequestError } from "../transport/errors.ts";
 
 /** Writes an error as a response; `type` is stable, `detail` is for a person. */
@@ -41,6 +43,16 @@ export function toRequestError(error: unknown, log: Log): RequestError {
       default:
         return new RequestError(400, error.code, error.message);
     }
+  }
+  if (error instanceof RefusedError) {
+    return new RequestError(403, "refused", error.message, { closeCode: CLOSE.forbidden });
+  }
+  if (error instanceof PluginError && error.cause instanceof WorkerDownError) {
+    const detail = "a plugin of the channel has failed and is started again; try again later";
+    return new RequestError(503, "plugin-unavailable", detail, {
+      headers: { "retry-after": "1" },
+      closeCode: CLOSE.tryLater,
+    });
   }
   if (error instanceof PluginError) {
     // Counted and logged where it happened. What it says is of the inside.

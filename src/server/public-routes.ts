@@ -6,6 +6,7 @@ import { RequestError } from "../transport/errors.ts";
 import { parseStart } from "../transport/start.ts";
 import type { Listener, Transport } from "../transport/transport.ts";
 import type { WebSocketTransport } from "../transport/websocket.ts";
+import type { Admission } from "./admission.ts";
 import type { ChannelMatch, Channels } from "./channels.ts";
 import { ChannelClient, createPeer, type ConnectionCount, type Peer } from "./client.ts";
 import { Cors } from "./cors.ts";
@@ -23,6 +24,7 @@ export interface PublicRoutesOptions {
   readonly transports: readonly Transport[];
   readonly websocket: WebSocketTransport;
   readonly connections: ConnectionCount;
+  readonly admission: Admission;
   readonly serveStatic: ServeStatic | null;
   readonly log: Log;
 }
@@ -37,8 +39,8 @@ const CHANNEL_METHODS = ["GET", "POST", "OPTIONS"];
 const READ_METHODS = ["GET", "HEAD", "OPTIONS"];
 
 export class PublicRoutes {
-  readonly #options: PublicRoutesOptions;
-  readonly #cors: Cors;
+  #options: PublicRoutesOptions;
+  #cors: Cors;
   /** Subscribers whose channel is opening. */
   readonly #waiting = new Set<(error: RequestError) => void>();
   #isStopping = false;
@@ -46,6 +48,12 @@ export class PublicRoutes {
   constructor(options: PublicRoutesOptions) {
     this.#options = options;
     this.#cors = new Cors(options.config.server.cors);
+  }
+
+  /** Lets another config hold for the requests that come from here on. */
+  update(changed: Pick<PublicRoutesOptions, "config" | "serveStatic">): void {
+    this.#options = { ...this.#options, ...changed };
+    this.#cors = new Cors(changed.config.server.cors);
   }
 
   /** From here on no further subscriber is taken; publishes and reads are still answered. */
@@ -85,7 +93,7 @@ export class PublicRoutes {
       const peer = createPeer(request, target.query, arrival.address);
       return this.#channel(match, request, target, arrival, peer);
     }
-    return this.#messages(request, target) ?? this.#static(request, target, arrival);
+    return this.#messages(request, target, arrival) ?? this.#static(request, target, arrival);
   }
 
   #channel(
@@ -134,8 +142,14 @@ export class PublicRoutes {
     };
     // Whom it would refuse opens no channel.
     this.#admit();
-    const live = this.#options.channels.open(match);
-    return live instanceof Promise ? this.#untilStop(live).then(serve) : serve(live);
+    const visit = { peer, action: "subscribe", transport: transport.name, isNew: true } as const;
+    const live = this.#options.admission.open(match, visit);
+    if (!(live instanceof Promise)) return serve(live);
+    return this.#untilStop(live).then((late) => {
+      // Nobody is to be told of one who has gone.
+      if (request.signal.aborted) throw gone();
+      return serve(late);
+    });
   }
 
   /** One socket for many channels. */
@@ -156,7 +170,7 @@ export class PublicRoutes {
       request,
       listener: arrival.listener,
       nameOf: (name) => this.#options.channels.nameOf(this.#find(name)),
-      open: async (name, ways) => {
+      open: async (name, action, ways) => {
         const match = this.#find(name);
         const { transports, name: declared } = match.value.config;
         if (!transports.includes("websocket")) {
@@ -166,7 +180,9 @@ export class PublicRoutes {
             `channel "${declared}" does not expose websocket; it exposes ${transports.join(", ")}`,
           );
         }
-        const client = this.#client(await this.#options.channels.open(match), peer, "websocket");
+        const visit = { peer, action, transport: "websocket", isNew: false };
+        const live = await this.#options.admission.open(match, visit);
+        const client = this.#client(live, peer, "websocket");
         client.answerBy(ways);
         return client;
       },
@@ -196,7 +212,7 @@ export class PublicRoutes {
   }
 
   /** `<channel>/messages` and `<channel>/messages/<id>`; null when the path is neither. */
-  #messages(request: Request, target: Target): Promise<Response> | null {
+  #messages(request: Request, target: Target, arrival: Arrival): Promise<Response> | null {
     const found = /^(.*)\/messages(?:\/([^/]*))?$/.exec(target.pathname);
     const match = found && this.#options.channels.match(found[1] === "" ? "/" : found[1]!);
     if (!match) return null;
@@ -205,19 +221,25 @@ export class PublicRoutes {
     if (request.method === "OPTIONS") {
       return Promise.resolve(this.#cors.preflight(request, READ_METHODS));
     }
-    return this.#history(match, found[2], request, target.query);
+    const peer = createPeer(request, target.query, arrival.address);
+    return this.#history(match, found[2], request, peer);
   }
 
   async #history(
     match: ChannelMatch,
     id: string | undefined,
     request: Request,
-    query: URLSearchParams,
+    peer: Peer,
   ): Promise<Response> {
-    const { channels } = this.#options;
+    const { channels, admission } = this.#options;
+    const { query } = peer;
     const start = parseStart(request, query, false);
-    // Reading brings no channel to life: one that is not alive keeps nothing.
-    const live = await channels.find(match);
+    const visit = { peer, action: "subscribe", transport: "history", isNew: false } as const;
+    // Reading brings no channel to life, for one that is not alive keeps nothing: unless it has plugins,
+    // of which one may have to be asked. Who is denied must not learn either whether it is alive.
+    const live = await (match.value.config.plugins.length > 0
+      ? admission.open(match, visit)
+      : channels.find(match));
     const channel = live?.channel ?? null;
     if (id !== undefined) return serveMessage(channel, channels.nameOf(match), id);
     return servePage(channel, start, query);
@@ -267,6 +289,11 @@ function stopping(): RequestError {
   return new RequestError(503, "stopping", "the server stops; come back to another, or later", {
     headers: { "retry-after": "1", connection: "close" },
   });
+}
+
+/** Nobody reads it. */
+function gone(): RequestError {
+  return new RequestError(400, "client-gone", "the client left before the request was answered");
 }
 
 /** Made here, so that it keeps the client alone alive, and not the request that it came with. */

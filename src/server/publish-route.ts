@@ -32,10 +32,11 @@ export async function servePublish(
 ): Promise<Response> {
   const { channels, config } = context;
   const declared = match.value.config;
-  const alive = await channels.find(match);
-  const mayReceive = alive ? alive.plugins.receive !== null : declared.plugins.length > 0;
-  // Refused before its body is read, and with no channel brought to life for it.
-  if (!mayReceive) checkPublish(declared, channels.nameOf(match));
+  // Refused before its body is read, and with no channel brought to life that has nobody to be asked.
+  if (declared.plugins.length > 0) {
+    const visit = { peer, action: "publish", transport: "post", isNew: false } as const;
+    await context.admission.open(match, visit);
+  } else checkPublish(declared, channels.nameOf(match), null);
   const { drafts, isMany } = await readPublish(request, target.query, config.limits.message);
   // Not before: a body may come so slowly that the channel would be let go of meanwhile.
   const live = await channels.open(match);

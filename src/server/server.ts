@@ -1,8 +1,11 @@
 /** A whole running server: broker, channels, transports and listeners, put together from a config. */
+import type { Broker } from "../broker/broker.ts";
 import { MemoryBroker } from "../broker/memory.ts";
+import type { KeyValues } from "../channel/key-values.ts";
 import type { Address, Config } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import type { LoadedPlugin } from "../plugin/load.ts";
+import { Admission } from "./admission.ts";
 import { loadTls } from "./certificate.ts";
 import { Channels } from "./channels.ts";
 import { ConnectionCount } from "./client.ts";
@@ -12,8 +15,11 @@ import { listenHttp2, type Http2Listener } from "./http2-listener.ts";
 import { problem, toRequestError } from "./problem.ts";
 import { listenPublic, type PublicListener } from "./public-listener.ts";
 import { PublicRoutes } from "./public-routes.ts";
+import type { ChannelChanges } from "./reload-channels.ts";
+import { applicable, certificateStamps } from "./reload-settings.ts";
 import { createStatic } from "./static.ts";
 import { createTransports } from "./transports.ts";
+import { createValues } from "./values.ts";
 import { whenAborted } from "./when-aborted.ts";
 
 export interface ServerOptions {
@@ -34,11 +40,24 @@ export interface RunningServer {
   /** Held connections now: streams, polls that wait, and WebSockets. */
   readonly connections: number;
   /**
+   * Lets another config and other plugins hold, and drops nobody. What is the same is not touched; where
+   * something of it fails all is as it was. Resolves when what was replaced has ended. One at a time.
+   *
+   * @throws When a plugin's setup fails, or the server stops.
+   */
+  reload(changed: Pick<ServerOptions, "config" | "plugins">): Promise<ReloadResult>;
+  /**
    * Stops: no new connection, clients told to come back, what is under way finished, at most
    * `shutdown.drain` long. Then clients are cut off; plugins' hooks still come to an end, each within
    * a limit of its own (5 s).
    */
   stop(): Promise<void>;
+}
+
+/** What a reload came to. */
+export interface ReloadResult extends ChannelChanges {
+  /** Keys of the config that are others now and take hold when the server starts again. */
+  readonly needsRestart: readonly string[];
 }
 
 /**
@@ -48,9 +67,24 @@ export interface RunningServer {
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config, plugins, log } = options;
-  const { limits, server: served } = config;
   const broker = new MemoryBroker();
-  const channels = new Channels({ config, broker, plugins, log });
+  const values = createValues(config);
+  const channels = new Channels({ config, broker, plugins, values, log });
+  return serve({ config, log, broker, values, channels });
+}
+
+/** What is there before anything listens. */
+interface Parts {
+  readonly config: Config;
+  readonly log: Log;
+  readonly broker: Broker;
+  readonly values: KeyValues;
+  readonly channels: Channels;
+}
+
+/** Not given the plugins: its functions, which last, would keep their first version for good. */
+async function serve({ config, log, broker, values, channels }: Parts): Promise<RunningServer> {
+  const { limits, server: served } = config;
   const transports = createTransports({
     bufferBytes: limits.buffer,
     messageBytes: limits.message,
@@ -58,15 +92,26 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     heartbeatMs: config.sse.heartbeatMs,
   });
   const connections = new ConnectionCount(limits.connections);
+  let current = config;
+  let serveStatic = served.static && createStatic(served.static.root, served.static.push);
   const routes = new PublicRoutes({
     config,
     channels,
     transports: transports.all,
     websocket: transports.websocket,
     connections,
-    serveStatic: served.static && createStatic(served.static.root, served.static.push),
+    admission: new Admission({
+      channels,
+      connections,
+      get limit() {
+        return current.limits.connections;
+      },
+    }),
+    serveStatic,
     log,
   });
+  // Before they are read: what is renewed meanwhile counts as changed.
+  const certificates = certificateStamps(config);
   let isReady = false;
   let listening: PublicListener | null = null;
   let http2: Http2Listener | null = null;
@@ -99,10 +144,19 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       });
     }
     if (config.control) {
-      const { listen, token } = config.control;
+      const { listen } = config.control;
       if ("unix" in listen) await removeDeadSocket(listen.unix);
       control = bound(listen, () =>
-        listenControl({ config, listen, token, channels, isReady: () => isReady, log }),
+        listenControl({
+          config,
+          listen,
+          get token() {
+            return current.control!.token;
+          },
+          channels,
+          isReady: () => isReady,
+          log,
+        }),
       );
     }
     // Last: a plugin must not run for a server whose port is taken.
@@ -110,14 +164,30 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   } catch (error) {
     await channels.close();
     await cutOff();
+    await values.close();
     await broker.close();
     throw error;
   }
   isReady = true;
 
+  let reloading: Promise<unknown> = Promise.resolve();
+  const reload = async (changed: Pick<ServerOptions, "config" | "plugins">) => {
+    const { config: next, needsRestart } = applicable(current, changed.config, certificates);
+    const isSameStatic = Bun.deepEquals(current.server.static, next.server.static, true);
+    const { static: files } = next.server;
+    const changes = await channels.reload(next, changed.plugins, () => {
+      current = next;
+      connections.limit = next.limits.connections;
+      transports.sse.update(next.sse);
+      if (!isSameStatic) serveStatic = files && createStatic(files.root, files.push);
+      routes.update({ config: next, serveStatic });
+    });
+    return { ...changes, needsRestart };
+  };
+
   const stop = async () => {
     isReady = false;
-    const { drainMs } = config.shutdown;
+    const { drainMs } = current.shutdown;
     const limit = new AbortController();
     const late = setTimeout(() => limit.abort(), drainMs);
     const answered = listening.stopAccepting();
@@ -134,6 +204,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     clearTimeout(late);
     await cutOff();
     await closed;
+    await reloading.catch(() => {});
+    await values.close();
     await broker.close();
   };
   let stopping: Promise<void> | null = null;
@@ -147,6 +219,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     },
     get connections() {
       return connections.count;
+    },
+    reload: (changed) => {
+      const next = reloading.catch(() => {}).then(() => reload(changed));
+      reloading = next;
+      return next;
     },
     stop: () => (stopping ??= stop()),
   };

@@ -7,9 +7,10 @@ import {
   type PluginUse,
 } from "../config/config.ts";
 import { createLog } from "../log.ts";
+import { Sources } from "../plugin/source-text.ts";
 import { loadPlugin, type LoadedPlugin } from "../plugin/load.ts";
 import type { Plugin } from "../plugin/sdk.ts";
-import { startServer, type RunningServer } from "./server.ts";
+import { startServer, type ReloadResult, type RunningServer } from "./server.ts";
 
 type DeepPartial<T> = T extends readonly unknown[] | string | null
   ? T
@@ -37,6 +38,7 @@ export function testConfig({ channels, ...overrides }: TestConfig): Config {
     server: { listen, tls: null, http2Push: null, static: null, cors: [] },
     control: null,
     broker: { use: "memory" },
+    store: { use: "memory" },
     limits: {
       buffer: 1 << 20,
       message: 1 << 20,
@@ -78,6 +80,8 @@ export function testConfig({ channels, ...overrides }: TestConfig): Config {
 /** Lines that the server logged, as JSON. */
 export interface TestServer extends RunningServer {
   readonly logged: readonly Record<string, unknown>[];
+  /** Lets another config hold, as it would be started with. */
+  become(config: TestConfig): Promise<ReloadResult>;
 }
 
 /** Starts a server from a config; plugins are given as they are or by the name that they ship under. */
@@ -88,6 +92,16 @@ export async function startTestServer(config: TestConfig): Promise<TestServer> {
     format: "json",
     write: (line) => void logged.push(JSON.parse(line) as Record<string, unknown>),
   });
+  const read = async (given: TestConfig) => ({
+    config: testConfig(given),
+    plugins: await testPlugins(given),
+  });
+  const server = await startServer({ ...(await read(config)), log });
+  const become = async (given: TestConfig) => server.reload(await read(given));
+  return Object.assign(Object.create(server) as RunningServer, { logged, become });
+}
+
+async function testPlugins(config: TestConfig): Promise<ReadonlyMap<string, LoadedPlugin>> {
   const plugins = new Map<string, LoadedPlugin>();
   for (const { plugins: uses = [] } of Object.values(config.channels)) {
     for (const [index, entry] of uses.entries()) {
@@ -97,12 +111,11 @@ export async function startTestServer(config: TestConfig): Promise<TestServer> {
         name,
         typeof use === "string"
           ? await loadPlugin(use, import.meta.dir)
-          : { use: name, file: null, plugin: use },
+          : { use: name, file: null, plugin: use, sources: Sources.none },
       );
     }
   }
-  const server = await startServer({ config: testConfig(config), plugins, log });
-  return Object.assign(Object.create(server) as RunningServer, { logged });
+  return plugins;
 }
 
 function useName(use: string | Plugin, index: number): string {

@@ -9,6 +9,7 @@ export interface Transports {
   readonly all: readonly Transport[];
   /** The one that carries many channels on one connection. */
   readonly websocket: WebSocketTransport;
+  readonly sse: SseTransport;
 }
 
 export function createTransports(options: TransportOptions): Transports {
@@ -21,5 +22,5 @@ export function createTransports(options: TransportOptions): Transports {
     sse,
     new LongPollTransport(options),
   ];
-  return { all, websocket };
+  return { all, websocket, sse };
 }
