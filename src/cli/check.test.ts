@@ -163,6 +163,7 @@ export default definePlugin({
         {
           code: "unknown-key",
           message: '"sever" is not a key of a config',
+          file,
           line: 1,
           column: 1,
           help: 'did you mean "server"?',
@@ -170,6 +171,7 @@ export default definePlugin({
         {
           code: "bad-value",
           message: '"all" is not a way to publish that this version has',
+          file,
           line: 2,
           column: 27,
           help: 'write one of "nobody", "clients", "authorized"',

@@ -9,8 +9,10 @@ export interface Command {
   readonly summary: string;
   /** Arguments beside options that it takes at most, and at least. */
   readonly operands: { readonly min: number; readonly max: number };
-  /** Its options: a flag, or one that takes a text. */
-  readonly options: Readonly<Record<string, { readonly type: "boolean" | "string" }>>;
+  /** Its options: a flag, or one that takes a text; maybe with a letter of its own. */
+  readonly options: Readonly<
+    Record<string, { readonly type: "boolean" | "string"; readonly short?: string }>
+  >;
   /** @returns The exit code. Results go to stdout, diagnostics to stderr. */
   run(call: Call): number | Promise<number>;
 }

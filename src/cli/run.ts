@@ -1,36 +1,54 @@
 /** `tidewire run [config]`: runs the server until it is told to stop. */
+import { closeSync, openSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Config } from "../config/config.ts";
-import { formatDiagnostics } from "../diagnostic/diagnostic.ts";
-import { loadConfig } from "../config/load.ts";
+import { formatDiagnostics, type Diagnostic } from "../diagnostic/diagnostic.ts";
 import { createLog, type Log } from "../log.ts";
-import { loadPlugins, resolvePlugin } from "../server/plugins.ts";
-import { ListenError, startServer, type RunningServer } from "../server/server.ts";
+import { Reader, type ReadResult } from "../server/reader.ts";
+import { Reloader } from "../server/reloader.ts";
+import { startFailureFields, strayFields } from "../server/failure.ts";
+import { startServer, type RunningServer } from "../server/server.ts";
+import { FileWatch } from "../server/watch.ts";
 import { VERSION } from "../version.ts";
 import { DEFAULT_CONFIG, type Command } from "./command.ts";
 import { EXIT } from "./exit.ts";
 
 export const runCommand: Command = {
   name: "run",
-  usage: "[config]",
+  usage: "[config] [--watch]",
   summary: `run the server (config: ${DEFAULT_CONFIG} when not given)`,
   operands: { min: 0, max: 1 },
-  options: {},
-  run: ({ operands }) => run(operands[0] ?? DEFAULT_CONFIG),
+  options: { watch: { type: "boolean" } },
+  run: ({ operands, options }) =>
+    run(operands[0] ?? DEFAULT_CONFIG, { watch: options["watch"] === true }),
 };
 
+export interface RunOptions {
+  /** Reload when the config, a plugin or anything that one imports changes on disk. */
+  readonly watch?: boolean;
+}
+
 /** @returns The exit code, when the server has stopped. */
-export async function run(file: string): Promise<number> {
-  const loaded = await loadConfig(file, { env: process.env, resolvePlugin });
-  if (!("config" in loaded)) {
-    const color = process.stderr.isTTY && !process.env["NO_COLOR"];
-    process.stderr.write(formatDiagnostics(loaded.diagnostics, { color }));
+export async function run(file: string, { watch = false }: RunOptions = {}): Promise<number> {
+  // First: a signal that comes while the server starts must not end it.
+  const hangups = new Hangups();
+  const reader = new Reader(file, process.env);
+  let whole: ReadResult | null = await reader.read();
+  if ("diagnostics" in whole) {
+    report(whole.diagnostics);
     return EXIT.config;
   }
-  const { config } = loaded;
-  const log = openLog(config);
+  const { config } = whole;
+  const written = { current: config };
+  const log = openLog(written);
+  const directory = dirname(config.file);
   // A plugin's stray promise must not take the server down with it (DESIGN §4.4).
-  process.on("unhandledRejection", (error) => log.error("unhandled rejection", { error }));
-  process.on("uncaughtException", (error) => log.error("uncaught exception", { error }));
+  process.on("unhandledRejection", (error) =>
+    log.error("unhandled rejection", strayFields(error, directory)),
+  );
+  process.on("uncaughtException", (error) =>
+    log.error("uncaught exception", strayFields(error, directory)),
+  );
   // From here on: a signal that comes while the server starts must not end it half-way.
   const told = untilTold();
   let isStarted = false;
@@ -46,28 +64,80 @@ export async function run(file: string): Promise<number> {
   });
   let server: RunningServer;
   try {
-    server = await startServer({ config, plugins: await loadPlugins(config), log });
+    server = await startServer({ ...whole, log });
+    // Reloads may replace its plugins: kept here, the first would never be let go of.
+    whole = null;
   } catch (error) {
-    // A stack is of use where a plugin failed, not where a port is taken.
-    const fields = error instanceof ListenError ? {} : { error };
+    const fields = startFailureFields(error, directory);
     log.error(`the server did not start: ${(error as Error).message}`, fields);
     return EXIT.failed;
   }
   isStarted = true;
   log.info("listening", { ...server.urls, version: VERSION, config: config.file });
+  const reloader = new Reloader({
+    server,
+    reader,
+    log,
+    config,
+    report,
+    onConfig: (changed) => (written.current = changed),
+    onRead: () => files?.watch(reader.files),
+  });
+  const look = () => void (reader.isStale && reloader.ask("a file changed"));
+  const files = watch ? new FileWatch({ root: directory, onQuiet: look }) : null;
+  files?.watch(reader.files);
+  // What was saved while the plugins were set up.
+  if (watch) look();
+  hangups.listen(() => void reloader.ask("SIGHUP"));
   await told;
+  files?.close();
+  void reloader.stop();
   await server.stop();
   log.info("stopped");
   return EXIT.fine;
 }
 
-function openLog({ log: { level, format } }: Config): Log {
-  const isText = format === "text" || (format === "auto" && process.stderr.isTTY);
+function report(diagnostics: readonly Diagnostic[]): void {
+  const color = process.stderr.isTTY && !process.env["NO_COLOR"];
+  process.stderr.write(formatDiagnostics(diagnostics, { color }));
+}
+
+/** A log that follows the config that holds. */
+function openLog(written: { readonly current: Config }): Log {
   return createLog({
-    level,
-    format: isText ? "text" : "json",
+    get level() {
+      return written.current.log.level;
+    },
+    get format() {
+      const { format } = written.current.log;
+      const isText = format === "text" || (format === "auto" && process.stderr.isTTY);
+      return isText ? "text" : "json";
+    },
     write: (line) => void process.stderr.write(line),
   });
+}
+
+/**
+ * SIGHUP, from the first moment on: one that comes before anybody listens is told later. It is also what
+ * a terminal sends that is closed: then the server stops, as it would with no handler.
+ */
+class Hangups {
+  #tell: (() => void) | null = null;
+  #isMissed = false;
+
+  constructor() {
+    const hadTerminal = hasTerminal();
+    process.on("SIGHUP", () => {
+      if (hadTerminal && !hasTerminal()) process.kill(process.pid, "SIGTERM");
+      else if (this.#tell) this.#tell();
+      else this.#isMissed = true;
+    });
+  }
+
+  listen(tell: () => void): void {
+    this.#tell = tell;
+    if (this.#isMissed) tell();
+  }
 }
 
 /** Resolves to the first SIGTERM or SIGINT; a second one ends the process at once. */
@@ -82,4 +152,14 @@ function untilTold(): Promise<NodeJS.Signals> {
     process.on("SIGTERM", tell);
     process.on("SIGINT", tell);
   });
+}
+
+/** Whether this process is one of a terminal's (POSIX: its controlling terminal is `/dev/tty`). */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync("/dev/tty", "r"));
+    return true;
+  } catch {
+    return false;
+  }
 }
