@@ -1,6 +1,7 @@
 /** Writes `dist/tidewire`, one executable; with `--all` one for each platform, and their SHA-256 sums. */
 import { mkdir, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { packTypes } from "./build-types.ts";
 
 const USAGE = `usage: npm run build [-- --all]
   (nothing)  writes dist/tidewire for this machine
@@ -30,6 +31,12 @@ export interface BuildOptions {
 }
 
 /**
+ * What the worker threads of isolated plugins run. Its path from the folder that both entrypoints share
+ * is its name in the executable: see src/plugin/isolate/worker-url.ts.
+ */
+const WORKER = join(import.meta.dir, "src/plugin/isolate/worker.ts");
+
+/**
  * Compiles one executable. For another platform Bun fetches its own executable of the same version
  * from the npm registry, once, and keeps it in its cache.
  *
@@ -44,7 +51,7 @@ export async function build(options: BuildOptions = {}): Promise<string> {
   const { version } = await Bun.file(join(import.meta.dir, "package.json")).json();
   await mkdir(outDir, { recursive: true });
   await Bun.build({
-    entrypoints: [entry],
+    entrypoints: options.entry === undefined ? [entry, WORKER] : [entry],
     compile: {
       outfile: file,
       // The executable runs in other people's folders: their .env and bunfig.toml are not meant for it.
@@ -61,11 +68,27 @@ export async function build(options: BuildOptions = {}): Promise<string> {
     // Names stay: they are what a stack trace and a profile of a user's machine show.
     minify: { whitespace: true, syntax: true, identifiers: false },
     sourcemap: "inline",
-    define: { TIDEWIRE_VERSION: JSON.stringify(version) },
+    define: { TIDEWIRE_VERSION: JSON.stringify(version), TIDEWIRE_CARRIES_TYPES: "true" },
+    // What src/author/carried-types.ts imports in an executable; it is on no disk.
+    files: {
+      [join(import.meta.dir, "src/author/types.archive")]: await packTypes(),
+      [join(import.meta.dir, "src/author/harness/preload.archive")]: await bundlePreload(version),
+    },
   });
   // Bun writes the map a second time beside the executable, which already carries it.
   await rm(file.replace(/\.exe$/, "") + ".map", { force: true });
   return file;
+}
+
+/** One file of all that tests of plugins import: `tidewire plugin test` gives it to the test runner. */
+async function bundlePreload(version: string): Promise<string> {
+  const { outputs } = await Bun.build({
+    entrypoints: [join(import.meta.dir, "src/author/harness/preload.ts")],
+    target: "bun",
+    minify: { whitespace: true, syntax: true, identifiers: false },
+    define: { TIDEWIRE_VERSION: JSON.stringify(version) },
+  });
+  return outputs[0]!.text();
 }
 
 /**
