@@ -1,6 +1,7 @@
 /** `npm run bench`: measures each transport of each server and prints one table. */
 import { canPin } from "./measure.ts";
 import { parseOptions, USAGE, type Options } from "./options.ts";
+import { formatPlugins, measurePlugins, type PluginResults } from "./plugins.ts";
 import { runLoad } from "./run-load.ts";
 import { SERVERS, type BenchServer } from "./servers.ts";
 import type { FanOutResult, IdleResult, LoadSpec, Transport } from "./spec.ts";
@@ -79,19 +80,27 @@ async function main(args: readonly string[]): Promise<number> {
       rows.push(await measure(server, transport, options));
     }
   }
-  const startUp = options.servers.includes("tidewire") ? await startUpMs(START_UPS) : null;
-  print(rows, startUp, options.json);
+  const isOwn = options.servers.includes("tidewire");
+  const startUp = isOwn && options.transports.length > 0 ? await startUpMs(START_UPS) : null;
+  const plugins = isOwn && options.plugins ? await measurePlugins(options.seconds, progress) : null;
+  print(rows, startUp, plugins, options.json);
   return rows.some((row) => row.fanOut instanceof Error || row.idle instanceof Error) ? 1 : 0;
 }
 
-function print(rows: readonly Row[], startUp: readonly number[] | null, asJson: boolean): void {
+function print(
+  rows: readonly Row[],
+  startUp: readonly number[] | null,
+  plugins: PluginResults | null,
+  asJson: boolean,
+): void {
   if (asJson) {
     const plain = (_key: string, value: unknown) =>
       value instanceof Error ? { error: value.message } : value;
-    console.log(JSON.stringify({ rows, startUpMs: startUp }, plain, 2));
+    console.log(JSON.stringify({ rows, startUpMs: startUp, plugins }, plain, 2));
     return;
   }
-  console.log(formatTable(rows));
+  if (rows.length > 0) console.log(formatTable(rows));
+  if (plugins) console.log(`${rows.length > 0 ? "\n" : ""}${formatPlugins(plugins)}`);
   if (!startUp) return;
   const [median, slowest] = [startUp[Math.floor(startUp.length / 2)]!, startUp.at(-1)!];
   console.log(

@@ -4,11 +4,14 @@ import { parseOptions } from "./options.ts";
 test("parseOptions() measures everything, unless told what to leave out", () => {
   expect(parseOptions([])).toMatchObject({
     transports: ["websocket", "sse", "long-poll", "http2-push"],
+    plugins: true,
     servers: ["tidewire", "bare", "nchan"],
     connections: 10_000,
   });
   const some = parseOptions(["--only", "sse", "--servers", "bare,nchan", "--secs", "2"]);
   expect(some).toMatchObject({ transports: ["sse"], servers: ["bare", "nchan"], seconds: 2 });
+  expect(some.plugins).toBe(false);
+  expect(parseOptions(["--only", "plugins"])).toMatchObject({ transports: [], plugins: true });
 });
 
 for (const [args, reason] of [

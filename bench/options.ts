@@ -4,7 +4,7 @@ import { SERVERS, type ServerName } from "./servers.ts";
 import { TRANSPORTS, type Transport } from "./spec.ts";
 
 export const USAGE = `usage: npm run bench -- [options]
-  --only websocket,sse            transports (default: all)
+  --only websocket,sse            transports, and "plugins" (default: all)
   --servers tidewire,bare,nchan   servers (default: all)
   --secs 5                        seconds of each measurement
   --subs 1000                     subscribers while messages flow
@@ -16,6 +16,8 @@ export const USAGE = `usage: npm run bench -- [options]
 
 export interface Options {
   readonly transports: readonly Transport[];
+  /** Whether to measure what plugins cost. */
+  readonly plugins: boolean;
   readonly servers: readonly ServerName[];
   readonly seconds: number;
   readonly subscribers: number;
@@ -26,12 +28,14 @@ export interface Options {
   readonly json: boolean;
 }
 
+const SECTIONS = [...TRANSPORTS, "plugins"] as const;
+
 /** @throws {TypeError | RangeError} When an option is unknown or its value is not usable. */
 export function parseOptions(args: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      only: { type: "string", default: TRANSPORTS.join(",") },
+      only: { type: "string", default: SECTIONS.join(",") },
       servers: { type: "string", default: Object.keys(SERVERS).join(",") },
       secs: { type: "string", default: "5" },
       subs: { type: "string", default: "1000" },
@@ -42,8 +46,10 @@ export function parseOptions(args: readonly string[]): Options {
       json: { type: "boolean", default: false },
     },
   });
+  const only = list("only", values.only, SECTIONS);
   return {
-    transports: list("only", values.only, TRANSPORTS),
+    transports: only.filter((section) => section !== "plugins"),
+    plugins: only.includes("plugins"),
     servers: list("servers", values.servers, Object.keys(SERVERS) as ServerName[]),
     seconds: count("secs", values.secs),
     subscribers: count("subs", values.subs),
