@@ -84,6 +84,9 @@ describe("wrongArrows()", () => {
       "plugins/clock.ts": `import { definePlugin } from "tidewire"; import "node:fs"; import "yaml"; import { $ } from "bun";`,
       "plugins/clock.test.ts": `import { open } from "./testing.ts"; import "../src/plugin/runtime.ts";`,
       "plugins/testing.ts": `import "../src/channel/channel.ts";`,
+      "src/author/init.ts": `import * as test from "./templates/a.test.ts" with { type: "text" };`,
+      "src/author/templates/a.ts": `import { definePlugin } from "tidewire"; import "node:fs";`,
+      "src/author/templates/a.test.ts": `import { start } from "tidewire/testing"; import "./a.ts";`,
       "src/broker/contract.ts": `import "../transport/sse.ts"; import "fast-check";`,
       "src/channel/channel.test.ts": `import "../broker/memory.ts"; import "./testing.ts";`,
       "src/channel/testing.ts": `import "../broker/memory.ts";`,
@@ -144,6 +147,18 @@ describe("wrongArrows()", () => {
       "plugins/a.ts",
       "./b.ts",
       `a plugin may import "tidewire", npm packages and what is built in`,
+    ],
+    [
+      "a template to the house",
+      "src/author/templates/a.ts",
+      "../../channel/message.ts",
+      `a plugin may import "tidewire", npm packages and what is built in`,
+    ],
+    [
+      "the command line to a template",
+      "src/cli/a.ts",
+      "../author/templates/a.ts",
+      "only src/author may import src/author/templates/",
     ],
     [
       "a plugin to what is for tests",

@@ -21,6 +21,9 @@ const HOUSE: Readonly<Record<string, readonly string[]>> = {
 /** Files that everything in `src/` may import, and that import nothing of ours. */
 const LEAVES: readonly string[] = ["log.ts", "suggest.ts", "units.ts", "version.ts"];
 
+/** Files that are written for authors as they are: imported as text, tests and all, and run by none of ours. */
+const TEMPLATES = "src/author/templates/";
+
 /** The one file that names the plugins that ship. */
 const REGISTRY = "src/plugin/shipped.ts";
 
@@ -66,7 +69,7 @@ export function importsOf(source: string, file = "source.ts"): readonly string[]
     );
   const all = new Set<string>();
   try {
-    for (const { path } of transpiler.scanImports(values)) all.add(path);
+    for (const { path } of transpilerOf(file).scanImports(values)) all.add(path);
   } catch (error) {
     throw new Error(`${file} can't be parsed`, { cause: error });
   }
@@ -80,20 +83,26 @@ export function importsOf(source: string, file = "source.ts"): readonly string[]
   return [...all];
 }
 
-const transpiler = new Bun.Transpiler({
-  loader: "tsx",
-  tsconfig: JSON.stringify({ compilerOptions: { verbatimModuleSyntax: true } }),
-});
+/** As TypeScript reads it: `<T>(value: T) => value` is no JSX in a .ts file. */
+function transpilerOf(file: string): Bun.Transpiler {
+  return new Bun.Transpiler({
+    loader: file.endsWith(".ts") ? "ts" : "tsx",
+    tsconfig: JSON.stringify({ compilerOptions: { verbatimModuleSyntax: true } }),
+  });
+}
 
 /** Why `file` may not import `specifier`, or null when it may. */
 function refusal(file: string, specifier: string, packages: Packages): string | null {
-  const isPlugin = file.startsWith("plugins/");
+  const isPlugin = file.startsWith("plugins/") || file.startsWith(TEMPLATES);
   if (isPlugin && specifier === "tidewire") return null;
   const isPath = /^[./]/.test(specifier);
   if (!isPath && specifier !== "tidewire") return packageRefusal(specifier, packages);
   if (specifier.startsWith("/")) return "a path is relative";
   const target = isPath ? normalize(join(dirname(file), specifier)) : "src/plugin/sdk.ts";
   if (isPlugin) return `a plugin may import "tidewire", npm packages and what is built in`;
+  if (target.startsWith(TEMPLATES)) {
+    return homeOf(file) === "author" ? null : `only src/author may import ${TEMPLATES}`;
+  }
   if (TEST.test(target)) return "only tests may import what is for tests";
   if (target.startsWith("plugins/")) {
     return file === REGISTRY ? null : `only ${REGISTRY} may import plugins`;

@@ -52,7 +52,7 @@ describe("tidewire", () => {
     [["run", "--json"], "Unknown option '--json'"],
     [["--prot", "8080"], "Unknown option '--prot'"],
     [["run", "a.yaml", "b.yaml"], '"run" takes one argument'],
-    [["schema", "a.yaml"], '"schema" takes no argument'],
+    [["version", "a.yaml"], '"version" takes no argument'],
   ])("%p is refused with the usage and 2", async (args, reason) => {
     using folder = new Folder({ "tidewire.yaml": NEWS });
     const { code, stdout, stderr } = await tidewire(folder, args);

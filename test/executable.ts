@@ -92,12 +92,14 @@ export interface RunningServer extends Running {
 export interface RunOptions {
   /** Default: `tidewire.yaml`, without being named. */
   readonly config?: string;
+  /** All that follows `tidewire`, in place of what `config` makes of it. */
+  readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Runs the folder's config; it may end by itself. */
 export async function launch(folder: Folder, options: RunOptions = {}): Promise<Running> {
-  const args = options.config === undefined ? [] : ["run", options.config];
+  const args = options.args ?? (options.config === undefined ? [] : ["run", options.config]);
   const child = Bun.spawn([await executable(), ...args], {
     cwd: folder.path,
     env: environment(folder, options.env),
