@@ -77,6 +77,7 @@ export async function build(options: BuildOptions = {}): Promise<string> {
   });
   // Bun writes the map a second time beside the executable, which already carries it.
   await rm(file.replace(/\.exe$/, "") + ".map", { force: true });
+  await rm(join(outDir, "worker.js.map"), { force: true });
   return file;
 }
 

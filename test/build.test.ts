@@ -1,8 +1,9 @@
 /** The build: what the executable carries, and what `--all` promises. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { build, checksums, PLATFORMS } from "../build.ts";
 
 const root = join(import.meta.dir, "..");
@@ -37,6 +38,10 @@ function run(command: string[], cwd = directory) {
   const { exitCode, stdout, stderr } = Bun.spawnSync(command, { cwd });
   return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
 }
+
+test("build() leaves the executable alone in its folder", () => {
+  expect(readdirSync(dirname(executable))).toEqual([basename(executable)]);
+});
 
 test("build() carries the version of package.json", async () => {
   const { version } = await Bun.file(join(root, "package.json")).json();

@@ -1,30 +1,43 @@
-/** The five plugins of docs/plugins.md, whole and as they are printed, each against the real thing. */
+/**
+ * docs/plugins.md as it is printed: its five plugins, each against the real thing, and its commands.
+ *
+ * A comment before each block says what it is: `file: <name>`, `channels` and `tests` (parts of one
+ * config), `sql`, `run: <where>`, `serve: <where>`, `frame: <config>` (what starting it shows), `npm`.
+ */
 import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { EventSource } from "eventsource";
-import { Folder, start, tidewire, type RunningServer } from "./executable.ts";
+import { executable, Folder, launch, start, tidewire, type RunningServer } from "./executable.ts";
 import { startPostgres, type Postgres } from "./postgres.ts";
-import { readBlocks } from "./readme.ts";
+import { readBlocks, type Block } from "./readme.ts";
 
 const GUIDE = join(import.meta.dir, "../docs/plugins.md");
 const BLOCKS = readBlocks(await Bun.file(GUIDE).text());
 const SECRET = "a secret of two parties";
 
 const folder = new Folder();
+/** Where the commands of the guide's first part are run. */
+const desk = new Folder();
 let postgres: Postgres;
 let server: RunningServer;
 let quotes: QuoteApi;
 let receiver: HookReceiver;
 
+function marked(mark: string): readonly Block[] {
+  const blocks = BLOCKS.filter((block) => block.mark === mark);
+  if (blocks.length === 0) throw new Error(`the guide has no block "${mark}"`);
+  return blocks;
+}
+
 /** Every `channels:` of the guide, as one file. */
 function writeConfig(): void {
-  const channels = BLOCKS.filter(({ mark }) => mark === "channels").map(({ text }) =>
-    text.replace(/^channels:\n/, ""),
-  );
+  const channels = marked("channels").map(({ text }) => text.replace(/^channels:\n/, ""));
+  const tests = marked("tests").map(({ text }) => text);
   folder.write(
     "tidewire.yaml",
-    `server: { listen: "127.0.0.1:0" }\nchannels:\n${channels.join("")}`,
+    `server: { listen: "127.0.0.1:0" }\nchannels:\n${channels.join("")}${tests.join("")}`,
   );
 }
 
@@ -33,8 +46,12 @@ beforeAll(async () => {
   receiver = new HookReceiver();
   for (const { mark, text } of BLOCKS) {
     const name = /^file: (.*)$/.exec(mark ?? "")?.[1];
-    if (name) folder.write(name, text);
+    // One is wrong on purpose.
+    const to = name?.includes("oops") ? desk : folder;
+    // The port may be taken on this machine: it listens on a free one.
+    if (name) to.write(name, text.replace("127.0.0.1:8080", "127.0.0.1:0"));
   }
+  for (const { path } of [folder, desk]) symlinkSync(await executable(), join(path, "tidewire"));
   writeConfig();
   postgres = await startPostgres();
   const sql = new Bun.SQL(postgres.url);
@@ -49,6 +66,7 @@ afterAll(async () => {
   quotes?.stop();
   receiver?.stop();
   folder[Symbol.dispose]();
+  desk[Symbol.dispose]();
 });
 
 function environment(): Record<string, string> {
@@ -60,10 +78,75 @@ function environment(): Record<string, string> {
   };
 }
 
+test("each block of the guide says what it is", () => {
+  const known = /^(file: .+|channels|tests|sql|npm|(run|serve): .+|frame: .+)$/;
+  expect(BLOCKS.filter(({ mark }) => !known.test(mark ?? "")).map(({ name }) => name)).toEqual([]);
+});
+
+/** Runs a block's lines, each of which has to end well. */
+async function run(block: Block, cwd: string, home: Folder): Promise<void> {
+  const child = Bun.spawn(["/bin/sh", "-e", "-c", block.text], {
+    cwd,
+    env: { PATH: home.path, HOME: home.path, ...environment() },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const written = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  expect({ code: await child.exited, written: written.join("") }).toMatchObject({ code: 0 });
+}
+
+describe("the commands of the guide", () => {
+  test("make a project, check it, test it and serve it", async () => {
+    for (const block of marked("run: in a new folder")) await run(block, desk.path, desk);
+    const live = join(desk.path, "live");
+    for (const block of marked("run: in live")) await run(block, live, desk);
+    const [serve] = marked("serve: in live");
+    const args = serve!.text.trim().split(" ").slice(1);
+    expect(args).toEqual(["run", "--watch"]);
+    await using running = await launch(desk, {
+      args: ["run", "live/tidewire.yaml", "--watch"],
+      env: { TIDEWIRE_PORT: "0" },
+    });
+    const { public: url } = await running.log.message("listening");
+    const page = await fetch(String(url));
+    expect(await page.text()).toContain("<!doctype html>");
+  });
+
+  test("check and test the guide's own plugins and channels", async () => {
+    for (const block of marked("run: here")) await run(block, folder.path, folder);
+    const { code, stdout } = await tidewire(folder, ["plugin", "check"]);
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: expect.stringContaining("no type errors"),
+    });
+  });
+
+  test("are commands that there are", async () => {
+    const help = (await tidewire(desk, ["help"])).stdout;
+    for (const { text } of marked("npm")) {
+      for (const [, command] of text.matchAll(/^(tidewire plugin \w+)/gm)) {
+        expect(help).toContain(`  ${command} `);
+      }
+    }
+  });
+
+  test("show a mistake as the guide does", async () => {
+    const [frame] = BLOCKS.filter(({ mark }) => mark?.startsWith("frame: "));
+    const config = frame!.mark!.slice("frame: ".length);
+    await using running = await launch(desk, { args: ["run", config] });
+    expect(await running.exited).toBe(1);
+    const line = JSON.parse(running.log.lines.at(-1)!) as { frame: string };
+    expect(`${line.frame}\n`).toBe(frame!.text);
+  });
+});
+
 test("the guide's config and plugins are fine", async () => {
   const { code, stdout, stderr } = await tidewire(folder, ["check"], environment());
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-  expect(stdout).toBe("tidewire.yaml is fine: 4 channels, 5 plugins\n");
+  expect(stdout).toBe("tidewire.yaml is fine: 5 channels, 6 plugins, 2 tests\n");
 });
 
 describe("the ticker", () => {
