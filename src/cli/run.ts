@@ -84,7 +84,13 @@ export async function run(file: string, { watch = false }: RunOptions = {}): Pro
     onRead: () => files?.watch(reader.files),
   });
   const look = () => void (reader.isStale && reloader.ask("a file changed"));
-  const files = watch ? new FileWatch({ root: directory, onQuiet: look }) : null;
+  const files = watch
+    ? new FileWatch({
+        root: directory,
+        onQuiet: look,
+        onUnwatched: (folders, error) => log.warn(...unwatched(folders, error)),
+      })
+    : null;
   files?.watch(reader.files);
   // What was saved while the plugins were set up.
   if (watch) look();
@@ -100,6 +106,17 @@ export async function run(file: string, { watch = false }: RunOptions = {}): Pro
 function report(diagnostics: readonly Diagnostic[]): void {
   const color = process.stderr.isTTY && !process.env["NO_COLOR"];
   process.stderr.write(formatDiagnostics(diagnostics, { color }));
+}
+
+/** What the log says of folders that the system does not watch (inotify(7): ENOSPC, EMFILE). */
+function unwatched(folders: readonly string[], { code, message }: NodeJS.ErrnoException) {
+  const limits = "fs.inotify.max_user_watches or fs.inotify.max_user_instances";
+  const raise = code === "ENOSPC" || code === "EMFILE" ? `raise ${limits}, or ` : "";
+  const where = folders.length === 1 ? folders[0]! : `${folders.length} folders`;
+  return [
+    `what changes in ${where} is not seen; the system refuses to watch more: ${message}`,
+    { folders, help: `${raise}reload by SIGHUP` },
+  ] as const;
 }
 
 /** A log that follows the config that holds. */

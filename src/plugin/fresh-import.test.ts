@@ -1,5 +1,13 @@
 /** A plugin's file that changed, or anything that it imports, is evaluated again by the next load. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeEach, expect, test } from "bun:test";
@@ -8,7 +16,7 @@ import { loadPlugin } from "./load.ts";
 import { FakeClock, settled } from "./fake-clock.ts";
 import { readGraph } from "./module-graph.ts";
 
-const root = mkdtempSync(join(tmpdir(), "tidewire-fresh-"));
+const root = realpathSync(mkdtempSync(join(tmpdir(), "tidewire-fresh-")));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 let folder: string;
@@ -118,6 +126,56 @@ test("after a version whose top level does not end the next one works", async ()
   expect(await nameOf()).toBe("c");
   write("plugin.ts", plugin("", `"d"`));
   expect(await nameOf()).toBe("d");
+});
+
+test("a file that a link leads to finds what it imports beside itself, there and nowhere else", async () => {
+  write("elsewhere/p.ts", plugin(`import { b } from "./b.ts";`, `"p" + b`));
+  write("elsewhere/b.ts", `export const b = 1;`);
+  mkdirSync(join(folder, "plugins"));
+  symlinkSync("../elsewhere/p.ts", join(folder, "plugins/p.ts"));
+  expect(await nameOf("./plugins/p.ts")).toBe("p1");
+  write("elsewhere/b.ts", `export const b = 2;`);
+  expect(await nameOf("./plugins/p.ts")).toBe("p2");
+});
+
+test("a link that leads elsewhere is followed, of a file and of a folder", async () => {
+  const swap = (version: string, link: string) => {
+    symlinkSync(version, join(folder, "next"));
+    renameSync(join(folder, "next"), join(folder, link));
+  };
+  for (const version of ["v1", "v2", "v3"]) {
+    write(`${version}/p.ts`, plugin(`import { b } from "./b.ts";`, `"p" + b`));
+    write(`${version}/b.ts`, `export const b = "${version}";`);
+  }
+  symlinkSync("..data/p.ts", join(folder, "p.ts"));
+  for (const version of ["v1", "v2", "v3", "v1"]) {
+    swap(version, "..data");
+    swap(version, "current");
+    const names = [await nameOf("./p.ts"), await nameOf("./current/p.ts")];
+    expect(names).toEqual([`p${version}`, `p${version}`]);
+  }
+});
+
+test("files that import one another in a circle are evaluated again, all of them", async () => {
+  const text = (mark: string) =>
+    `import { b } from "./b.ts"; export const a = () => "${mark}"; export default { name: "p" + b(), setup: () => ({}) };`;
+  write("plugin.ts", text("1"));
+  write("b.ts", `import { a } from "./plugin.ts"; export const b = () => "b" + a();`);
+  expect(await nameOf().catch((error: Error) => error.message)).toBe("pb1");
+  write("plugin.ts", text("2"));
+  expect(await nameOf()).toBe("pb2");
+  write("b.ts", `import { a } from "./plugin.ts"; export const b = () => "c" + a();`);
+  expect(await nameOf()).toBe("pc2");
+});
+
+test("where two plugins share a file and one of them changes, the file stays the same module", async () => {
+  const shared = `import { counter } from "./shared.ts"; counter.uses++;`;
+  write("a.ts", plugin(shared, `"a" + counter.uses`));
+  write("b.ts", plugin(shared, `"b" + counter.uses`));
+  write("shared.ts", `export const counter = { uses: 0 };`);
+  expect([await nameOf("./a.ts"), await nameOf("./b.ts")]).toEqual(["a1", "b2"]);
+  write("a.ts", plugin(shared, `"A" + counter.uses`));
+  expect([await nameOf("./a.ts"), await nameOf("./b.ts")]).toEqual(["A3", "b2"]);
 });
 
 test("keepOnly() lets go of the modules of other files", async () => {

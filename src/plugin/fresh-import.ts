@@ -4,14 +4,13 @@
  * The runtime keeps a module for as long as the process lives. Taken out of `require.cache` it is read
  * anew by the next import; who holds the old one keeps it.
  */
-import { realpathSync } from "node:fs";
 import { isScript, type ModuleGraph } from "./module-graph.ts";
 import { isOfPackage } from "./source-text.ts";
 
 /** What `imported` says of a file that may be half-way in: no file hashes to it. */
 const HALF = "";
 
-/** The hash of what each imported file held, by path. */
+/** The hash of what each imported file held, by real path. */
 const imported = new Map<string, string | null>();
 /** Which files were seen to import a file. */
 const importers = new Map<string, Set<string>>();
@@ -94,10 +93,5 @@ function withImporters(files: readonly string[]): ReadonlySet<string> {
 function forget(file: string): void {
   imported.delete(file);
   delete require.cache[specifierOf(file)];
-  try {
-    delete require.cache[realpathSync(file)];
-  } catch {
-    // It is no longer there.
-  }
   delete require.cache[file];
 }

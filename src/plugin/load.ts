@@ -58,7 +58,7 @@ export async function loadPlugin(
   const graph = readGraph(file);
   const module = await within(importFile(use, graph), LOAD_LIMIT_MS, clock);
   if (module === LATE) {
-    gaveUp(file);
+    gaveUp(graph.entry);
     const code = "load-timeout";
     const message = `it was not loaded within ${LOAD_LIMIT_MS / 1000} s`;
     const help = "an await at its top level does not end";

@@ -1,5 +1,5 @@
 /** Everything that a plugin's file imports, directly or not: what it takes for the plugin to be another. */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
 import { isOfPackage } from "./source-text.ts";
@@ -8,16 +8,18 @@ import { isOfPackage } from "./source-text.ts";
 export interface ModuleFile {
   /** Hash of its content; null when it is not there or can't be read. */
   readonly hash: string | null;
-  /** Absolute paths of what it names in an import, a `require` or a `new URL(…, import.meta.url)`. */
+  /** Real paths of what it names in an import, a `require` or a `new URL(…, import.meta.url)`. */
   readonly imports: readonly string[];
+  /** Paths that lead to one of these by a symbolic link. */
+  readonly links: readonly string[];
   /** What it imports and nothing is found for: absolute paths, and names of packages as they are. */
   readonly missing: readonly string[];
 }
 
 export interface ModuleGraph {
-  /** Absolute path of the plugin's file. */
+  /** Real path of the plugin's file. */
   readonly entry: string;
-  /** The entry and all that it reaches, by absolute path. */
+  /** The entry and all that it reaches, by real path. */
   readonly files: ReadonlyMap<string, ModuleFile>;
   /** Another one when any of the files is. */
   readonly hash: string;
@@ -53,10 +55,12 @@ const packageFiles = new Map<string, { readonly stamp: string; readonly file: Mo
  *
  * What is only named at run time, such as `import(name)` or a path that is read, is not found.
  *
- * @param entry Absolute path.
+ * @param file Absolute path.
  */
-export function readGraph(entry: string): ModuleGraph {
+export function readGraph(file: string): ModuleGraph {
   const files = new Map<string, ModuleFile>();
+  // The runtime remembers for good where a link led to, and imports from there on by real paths.
+  const entry = realPath(file);
   const waiting = [entry];
   for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
     if (files.has(file)) continue;
@@ -100,18 +104,31 @@ function readModule(path: string): ModuleFile {
   try {
     content = readFileSync(path);
   } catch {
-    return { hash: null, imports: [], missing: [] };
+    return { hash: null, imports: [], links: [], missing: [] };
   }
   const hash = new Bun.CryptoHasher("sha256").update(content).digest("hex");
   const loader = LOADERS[extname(path)];
-  if (!loader) return { hash, imports: [], missing: [] };
+  if (!loader) return { hash, imports: [], links: [], missing: [] };
   const imports = new Set<string>();
+  const links = new Set<string>();
   const missing = new Set<string>();
   for (const specifier of specifiersOf(content.toString(), loader)) {
     const found = find(specifier, path);
-    if (found !== null) (found.isThere ? imports : missing).add(found.path);
+    if (found === null) continue;
+    if (!found.isThere) {
+      missing.add(found.path);
+      continue;
+    }
+    const real = realPath(found.path);
+    imports.add(real);
+    if (real !== found.path) links.add(found.path);
   }
-  return { hash, imports: [...imports], missing: [...missing].toSorted() };
+  return {
+    hash,
+    imports: [...imports],
+    links: [...links],
+    missing: [...missing].toSorted(),
+  };
 }
 
 function specifiersOf(source: string, loader: "tsx" | "ts"): string[] {
@@ -156,6 +173,15 @@ function isInstalled(name: string, from: string): boolean {
   for (let folder = from; ; folder = dirname(folder)) {
     if (existsSync(join(folder, "node_modules", name))) return true;
     if (dirname(folder) === folder) return false;
+  }
+}
+
+/** The path itself where nothing is there. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
   }
 }
 

@@ -5,6 +5,7 @@ import type { AccessRequest } from "../plugin/sdk.ts";
 import { CLOSE, RequestError } from "../transport/errors.ts";
 import type { ChannelMatch, Channels } from "./channels.ts";
 import type { ConnectionCount, Peer } from "./client.ts";
+import { unknownChannel } from "./problem.ts";
 import type { LiveChannel } from "./live-channel.ts";
 
 /** Who wants to do what. */
@@ -45,6 +46,7 @@ export class Admission {
    *   clients.
    */
   open(match: ChannelMatch, visit: Visit): MaybePromise<LiveChannel> {
+    checkWritable(match, this.#options.channels);
     return this.#open(match, visit, 1);
   }
 
@@ -59,6 +61,8 @@ export class Admission {
     const outcome = this.#outcome(live, visit);
     if (!(outcome instanceof Promise)) return refuseUnless(outcome, visit);
     return outcome.then((late) => {
+      // The channel may be declared in another way by now.
+      if (visit.action === "publish") live.checkPublish();
       // The plugins were reloaded meanwhile: these may have failed because they ended.
       const isOver = late !== "denied" && live.plugins.authorize !== authorize;
       return isOver ? this.ask(live, visit) : refuseUnless(late, visit);
@@ -135,6 +139,17 @@ export class Admission {
       return late;
     });
   }
+}
+
+/**
+ * A frame can hold half of a surrogate pair, which UTF-8 can't write: on the wire such a name is the same
+ * as that of other channels, and its subscribers would get what those are sent.
+ *
+ * @throws {RequestError} 404 when the channel's name has one.
+ */
+function checkWritable(match: ChannelMatch, channels: Channels): void {
+  if (Object.values(match.params).every((value) => value.isWellFormed())) return;
+  throw unknownChannel(channels.nameOf(match));
 }
 
 function remember(peer: Peer, key: string, hook: unknown): void {

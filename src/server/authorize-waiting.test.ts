@@ -15,11 +15,12 @@ import {
   gated,
   UPGRADE,
   byToken,
+  use,
 } from "./authorize-testing.ts";
 import { until } from "./http2-testing.ts";
 import { connectTcp, rawGet } from "./raw-http-testing.ts";
 import { TestSocket } from "./socket-testing.ts";
-import { testConfig } from "./testing.ts";
+import { startTestServer, testConfig } from "./testing.ts";
 
 afterEach(() => server.stop());
 
@@ -175,6 +176,21 @@ describe("a reload of the plugins", () => {
     socket.close();
   });
 
+  test("has the next subscription of a socket on the channel's own URL asked for anew too", async () => {
+    await start(() => "allow");
+    const socket = await TestSocket.open(url(), "tidewire.v1");
+    expect(await socket.json()).toMatchObject({ type: "subscribed" });
+    await socket.ask({ type: "unsubscribe", channel: "room/a" });
+    const strict = definePlugin({ name: "strict", setup: () => ({ authorize: () => "deny" }) });
+    const config = testConfig({
+      channels: { "room/{name}": { publish: "authorized", plugins: [strict] } },
+    });
+    await reload(config, strict);
+    const again = { type: "subscribe", channel: "room/a", after: "earliest" };
+    expect(await socket.ask(again)).toMatchObject({ code: "forbidden" });
+    socket.close();
+  });
+
   test("has new plugins asked where the old ones were still asked, and ended over it", async () => {
     const { calls, authorize, asked } = gated();
     await start((request) => (request.action === "subscribe" ? "allow" : authorize(request)));
@@ -192,8 +208,48 @@ describe("a reload of the plugins", () => {
   });
 });
 
+test("a channel that takes nothing from clients any more takes nothing that was asked for before", async () => {
+  const { calls, authorize, asked } = gated();
+  const guard = definePlugin({
+    name: "guard",
+    setup: () => ({
+      authorize: (request) => (request.action === "subscribe" ? "allow" : authorize(request)),
+    }),
+  });
+  const declare = (publish: "authorized" | "nobody") => ({
+    channels: { "room/{name}": { publish, plugins: [guard] } },
+  });
+  const started = await startTestServer(declare("authorized"));
+  use(started);
+  const socket = await TestSocket.open(url());
+  socket.send("hello");
+  await asked(1);
+  await started.become(declare("nobody"));
+  calls[0]!.answer("allow");
+  expect(await socket.next()).toMatchObject({ code: 4003 });
+  expect(started.channels.peek("room/a")!.channel.published).toBe(0);
+});
+
 async function reload(config: Config, plugin: Plugin): Promise<void> {
   const use = `${plugin.name}#0`;
   const loaded = { use, file: null, plugin, sources: Sources.none };
   await server.channels.reload(config, new Map([[use, loaded]]), () => {});
 }
+
+test("who comes back to a channel that was let go of meanwhile gets what its next life has", async () => {
+  await start(() => "allow");
+  const socket = await TestSocket.open(url(), "tidewire.v1");
+  expect(await socket.json()).toMatchObject({ type: "subscribed" });
+  await socket.ask({ type: "unsubscribe", channel: "room/a" });
+  await server.channels.sweep(Date.now() + 3_600_000);
+  expect(server.channels.peek("room/a")).toBeNull();
+  expect(await socket.ask({ type: "publish", channel: "room/a", data: 1, ref: 1 })).toMatchObject({
+    type: "ack",
+  });
+  expect(await socket.ask({ type: "subscribe", channel: "room/a" })).toMatchObject({
+    type: "subscribed",
+  });
+  expect((await post("2")).status).toBe(201);
+  expect(await socket.json()).toMatchObject({ type: "message", data: 2 });
+  socket.close();
+});

@@ -71,6 +71,18 @@ describe("reading", () => {
     socket.close();
   });
 
+  test("of a name that UTF-8 can't write is refused: another channel's messages would come by it", async () => {
+    const record = await start(() => "allow");
+    const socket = await TestSocket.open(url("/channels"), "tidewire.v1");
+    for (const type of ["subscribe", "publish"]) {
+      const frame = { type, channel: "room/\ud800", ...(type === "publish" && { data: 1 }) };
+      expect(await socket.ask(frame)).toMatchObject({ type: "error", code: "unknown-channel" });
+    }
+    expect(record.asked).toEqual([]);
+    expect([...server.channels.live].map(({ name }) => name)).toEqual(["open"]);
+    socket.close();
+  });
+
   test("by SSE and by long-poll is refused, each request by itself", async () => {
     const record = await start();
     const sse = { accept: "text/event-stream" };
@@ -243,6 +255,24 @@ describe("publishing", () => {
       socket.close();
     },
   );
+
+  test("on a socket for many is asked for once a channel, and again when a thousand others came", async () => {
+    const record = await start(() => "allow");
+    const socket = await TestSocket.open(url("/channels"), "tidewire.v1");
+    const publish = async (room: string) => {
+      const frame = { type: "publish", channel: `room/${room}`, data: 1, ref: room };
+      expect(await socket.ask(frame)).toMatchObject({ type: "ack", ref: room });
+    };
+    for (const room of ["a", "b", "a", "b"]) await publish(room);
+    expect(record.asked.map(({ channel }) => channel)).toEqual(["room/a", "room/b"]);
+    for (let n = 0; n < 999; n++) await publish(`${n}`);
+    await publish("b");
+    expect(record.asked).toHaveLength(1001);
+    // The one that was asked for first has made room.
+    await publish("a");
+    expect(record.asked).toHaveLength(1002);
+    socket.close();
+  });
 
   test("a denied frame may be sent again, and is asked for again", async () => {
     let isMember = false;

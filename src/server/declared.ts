@@ -26,6 +26,8 @@ export class Declarations {
   readonly all: readonly Declared[];
   readonly #byPath = new Directory<Declared>();
   readonly #byName = new Directory<Declared>();
+  /** A plugin is new, or another than before: what it shares with others has to be one module for all. */
+  readonly #hasOther: boolean;
 
   /**
    * @param plugins Every plugin that the config uses, by its `use`.
@@ -38,16 +40,36 @@ export class Declarations {
     before: Declarations | null = null,
   ) {
     const known = new Map(before?.all.map((declared) => [declared.config.name, declared]));
+    this.#hasOther = hasOther(plugins, before);
     this.all = configs.map((config) => {
       const uses = config.plugins.map((use) => ({ use, loaded: plugins.get(use.use)! }));
       const old = known.get(config.name);
-      if (old && isSame(old, config, uses)) return old;
+      if (old && isSameBut(old.config, config) && this.keeps(old.uses, uses)) return old;
       return { config, uses, validate: config.schema && compileSchema(config.schema) };
     });
     for (const declared of this.all) {
       this.#byPath.add(declared.config.path, declared);
       this.#byName.add(declared.config.pattern, declared);
     }
+  }
+
+  /** Whether plugins that are at work may go on for these: the same, with the same options. */
+  keeps(working: readonly DeclaredUse[], uses: readonly DeclaredUse[]): boolean {
+    return (
+      working.length === uses.length &&
+      working.every(({ use, loaded }, index) => {
+        const other = uses[index]!;
+        return (
+          this.#isSamePlugin(loaded, other.loaded) &&
+          // Where it stands in the file says nothing of what it does.
+          Bun.deepEquals({ ...use, usedAt: null }, { ...other.use, usedAt: null }, true)
+        );
+      })
+    );
+  }
+
+  #isSamePlugin(working: LoadedPlugin, loaded: LoadedPlugin): boolean {
+    return this.#hasOther ? working.plugin === loaded.plugin : isSamePlugin(working, loaded);
   }
 
   /** @param path Percent-encoded, with its leading slash. */
@@ -61,32 +83,33 @@ export class Declarations {
   }
 }
 
-/** Whether both have the same plugins, with the same options: one's may go on for the other. */
-export function hasSamePlugins(a: readonly DeclaredUse[], b: readonly DeclaredUse[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every(({ use, loaded }, index) => {
-      const other = b[index]!;
-      return (
-        isSamePlugin(loaded, other.loaded) &&
-        // Where it stands in the file says nothing of what it does.
-        Bun.deepEquals({ ...use, usedAt: null }, { ...other.use, usedAt: null }, true)
-      );
-    })
-  );
+export function isOfPattern({ config }: Declared): boolean {
+  return config.pattern.params.length > 0;
+}
+
+/** Whether all but the plugins is the same. */
+function isSameBut(a: ChannelConfig, b: ChannelConfig): boolean {
+  return Bun.deepEquals({ ...a, plugins: [] }, { ...b, plugins: [] }, true);
+}
+
+function hasOther(
+  plugins: ReadonlyMap<string, LoadedPlugin>,
+  before: Declarations | null,
+): boolean {
+  const known = new Map<string, LoadedPlugin>();
+  for (const { uses } of before?.all ?? []) {
+    for (const { use, loaded } of uses) known.set(use.use, loaded);
+  }
+  return plugins.entries().some(([use, loaded]) => {
+    const old = known.get(use);
+    return loaded.file !== null && !(old && isSamePlugin(old, loaded));
+  });
 }
 
 function isSamePlugin(a: LoadedPlugin, b: LoadedPlugin): boolean {
   if (a.plugin === b.plugin) return true;
   // A file that was put back to what it was is another module, and the same plugin.
   return a.version !== undefined && a.use === b.use && a.version === b.version;
-}
-
-function isSame(old: Declared, config: ChannelConfig, uses: readonly DeclaredUse[]): boolean {
-  return (
-    Bun.deepEquals({ ...old.config, plugins: [] }, { ...config, plugins: [] }, true) &&
-    hasSamePlugins(old.uses, uses)
-  );
 }
 
 function find(directory: Directory<Declared>, text: string, what: string): ChannelMatch | null {

@@ -72,7 +72,6 @@ export async function listenHttp2(options: Http2ListenerOptions): Promise<Http2L
         allowHTTP1: true,
       })
     : createServer({ settings });
-  server.maxConnections = options.maxConnections + MAX_STRANGERS;
   const listener = new Http2Listener(server, options);
   server.once("error", reject);
   server.listen(options.port, options.hostname, resolve);
@@ -99,12 +98,14 @@ export class Http2Listener implements Listener {
   readonly #http1: Http1Fallback;
   #closing = false;
   readonly #empty = Promise.withResolvers<void>();
+  #maxConnections = 0;
 
   constructor(server: Http2Server | Http2SecureServer, options: Http2ListenerOptions) {
     this.#server = server;
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#scheme = options.tls ? "https" : "http";
+    this.maxConnections = options.maxConnections;
     this.#http1 = new Http1Fallback({
       answer: (parts, address) => this.#answer(parts, address, null),
       log: options.log,
@@ -182,13 +183,20 @@ export class Http2Listener implements Listener {
     this.#http1.destroy();
   }
 
+  /** Another limit, for connections that come from here on. */
+  set maxConnections(limit: number) {
+    this.#maxConnections = limit;
+    this.#server.maxConnections = limit + MAX_STRANGERS;
+  }
+
   /** A connection is gone. */
   #left(): void {
     if (this.#closing && this.connections === 0) this.#empty.resolve();
   }
 
   #accept(session: ServerHttp2Session, socket: Socket): void {
-    const { log, maxConnections } = this.#options;
+    const { log } = this.#options;
+    const maxConnections = this.#maxConnections;
     const connection = new Http2Connection(session, socket, this.#limits, log);
     if (this.connections >= maxConnections) {
       log.warn("http2 listener is full; a connection is refused", { maxConnections });

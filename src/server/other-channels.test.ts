@@ -494,6 +494,47 @@ describe("a loop", () => {
   });
 });
 
+describe("a plugin that was reloaded", () => {
+  test("gets out what it still had in its transform, and nothing that it does later", async () => {
+    const contexts: Context[] = [];
+    const held = Promise.withResolvers<void>();
+    const old = plugin((context) => {
+      contexts.push(context);
+      return {
+        async transform(draft) {
+          await held.promise;
+          await context.channel("b").publish({ data: draft.data });
+          return draft;
+        },
+      };
+    });
+    server = await startTestServer({ channels: { a: { plugins: [old] }, b: {} } });
+    const live = server.channels.peek("a")!;
+    const published = Promise.all([1, 2].map(async (data) => live.publish([{ data }])));
+    const become = server.become({ channels: { a: { plugins: [plugin(() => ({}))] }, b: {} } });
+    await settled();
+    held.resolve();
+    await become;
+    await published;
+    expect(await read("a")).toEqual([1, 2]);
+    expect(await read("b")).toEqual([1, 2]);
+
+    const [{ channel }] = contexts as [Context];
+    for (let n = 0; n < 3; n++) void channel("b").publish({ data: "late" });
+    expect(
+      await channel("b")
+        .publish({ data: "late" })
+        .catch((error) => error),
+    ).toMatchObject({
+      code: "not-ready",
+      message: expect.stringContaining("this plugin has ended"),
+    });
+    await settled();
+    expect(await read("b")).toEqual([1, 2]);
+    expect(failures()).toEqual([expect.stringContaining("this plugin has ended")]);
+  });
+});
+
 describe("a publish that is refused", () => {
   /** The code and message of what a `receive` hook gets when it publishes. */
   async function refusal(to: string, data: unknown = 1): Promise<string> {

@@ -79,3 +79,10 @@ export function unknownChannel(name: string): RequestError {
   const quoted = JSON.stringify(name.slice(0, 200));
   return new RequestError(404, "unknown-channel", `there is no channel ${quoted}`);
 }
+
+export function notReady(): RequestError {
+  return new RequestError(503, "not-ready", "the server starts or stops; try again", {
+    headers: { "retry-after": "1" },
+    closeCode: CLOSE.tryLater,
+  });
+}

@@ -4,7 +4,7 @@ import type { Config } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import { RequestError } from "../transport/errors.ts";
 import { parseStart } from "../transport/start.ts";
-import type { Listener, Transport } from "../transport/transport.ts";
+import type { Exchange, Listener, ManyExchange, Transport } from "../transport/transport.ts";
 import type { WebSocketTransport } from "../transport/websocket.ts";
 import type { Admission } from "./admission.ts";
 import type { ChannelMatch, Channels } from "./channels.ts";
@@ -125,6 +125,7 @@ export class PublicRoutes {
       return this.#fileOr(refusal, request, target, arrival);
     }
     const start = parseStart(request, target.query, transport.name === "long-poll");
+    const { open } = this.#opener(peer);
     const serve = (live: LiveChannel) => {
       // In the same turn as the transport takes it: what held when it came may not hold any more.
       this.#admit();
@@ -138,6 +139,7 @@ export class PublicRoutes {
         listener: arrival.listener,
         subscriber: client,
         submit: submitBy(client),
+        reopen: reopenBy(open, live.name),
       });
     };
     // Whom it would refuse opens no channel.
@@ -170,6 +172,13 @@ export class PublicRoutes {
       request,
       listener: arrival.listener,
       nameOf: (name) => this.#options.channels.nameOf(this.#find(name)),
+      ...this.#opener(peer),
+    });
+  }
+
+  /** Opens channels for one WebSocket, by what is declared then. Keeps its peer alive, and no request. */
+  #opener(peer: Peer): Pick<ManyExchange, "open"> {
+    return {
       open: async (name, action, ways) => {
         const match = this.#find(name);
         const { transports, name: declared } = match.value.config;
@@ -186,7 +195,7 @@ export class PublicRoutes {
         client.answerBy(ways);
         return client;
       },
-    });
+    };
   }
 
   /** @throws {RequestError} 404 when no channel has this name. */
@@ -299,6 +308,11 @@ function gone(): RequestError {
 /** Made here, so that it keeps the client alone alive, and not the request that it came with. */
 function submitBy(client: ChannelClient): ChannelClient["submit"] {
   return (draft) => client.submit(draft);
+}
+
+/** As `submitBy`. */
+function reopenBy(open: ManyExchange["open"], name: string): Exchange["reopen"] {
+  return (action, ways) => open(name, action, ways);
 }
 
 function isUpgrade(request: Request): boolean {

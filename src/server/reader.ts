@@ -65,10 +65,10 @@ export class Reader {
 
   /** Absolute paths of all files that were read, or looked for. */
   get files(): ReadonlySet<string> {
-    const files = new Set(this.#texts.keys());
+    const files = new Set([...this.#texts.keys(), ...this.#graphs.keys()]);
     for (const { files: modules } of this.#graphs.values()) {
-      for (const [file, { missing }] of modules) {
-        files.add(file);
+      for (const [file, { links, missing }] of modules) {
+        for (const each of [file, ...links]) files.add(each);
         // A package that is missing would be found in a folder of packages beside it.
         for (const each of missing) files.add(resolve(dirname(file), "node_modules", each));
       }

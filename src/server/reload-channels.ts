@@ -2,9 +2,10 @@
 import type { PipelineRules } from "../channel/pipeline.ts";
 import type { Params } from "../channel/directory.ts";
 import type { Log } from "../log.ts";
+import { within, type Clock } from "../plugin/clock.ts";
 import { errorFields } from "../plugin/error-fields.ts";
-import type { Prepared } from "./channels.ts";
-import { hasSamePlugins, type Declarations, type Declared } from "./declared.ts";
+import type { Prepared } from "./channel-maker.ts";
+import { isOfPattern, type ChannelMatch, type Declarations, type Declared } from "./declared.ts";
 import type { LiveChannel } from "./live-channel.ts";
 
 /** Declared channels by name; what became of them. */
@@ -24,6 +25,8 @@ export interface ReloadHost {
   isOpen(): boolean;
   /** The end of an earlier life of a channel, where that is still under way. */
   ended(name: string): Promise<void> | undefined;
+  /** No channel of a pattern comes to life until what this returns is called. */
+  holdOpening(): () => void;
   prepare(declared: Declared, params: Params): Promise<Prepared>;
   create(prepared: Prepared): LiveChannel;
   /** From here on what is asked for is looked up in `after`. */
@@ -34,11 +37,18 @@ export interface ReloadHost {
   letGo(live: LiveChannel): Promise<void>;
   /** A pattern has a live channel more (1) or fewer (-1). */
   countPattern(change: 1 | -1): void;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
 /** What clients of a channel that was taken out of the config are told. */
 const GONE = "this channel is no longer there: the config was changed";
+
+/** Rounds of setups in which channels of patterns may come to life as ever. */
+const FREE_ROUNDS = 3;
+
+/** Milliseconds that `receive` hooks of plugins that are replaced may take: as one call may at the most. */
+const RECEIVE_MS = 10_000;
 
 /** Setups that run side by side: a pattern may have thousands of channels. */
 const SIDE_BY_SIDE = 16;
@@ -50,29 +60,39 @@ const SIDE_BY_SIDE = 16;
 export async function reloadChannels(host: ReloadHost): Promise<ChannelChanges> {
   const swaps = new Map<LiveChannel, Prepared>();
   const added = new Map<string, LiveChannel>();
+  let release = () => {};
   try {
     // Channels that come to life meanwhile are prepared for in a further round.
-    for (
-      let todo = missing(host, swaps, added);
-      todo.length > 0;
-      todo = missing(host, swaps, added)
-    )
+    for (let round = 1; ; round++) {
+      const todo = missing(host, swaps, added);
+      if (todo.length === 0) break;
+      // Where some always do there would be no last round.
+      if (round === FREE_ROUNDS + 1) release = host.holdOpening();
       await eachOf(todo, async ({ live, declared, params, name }) => {
         if (!live) await host.ended(name);
         const prepared = await host.prepare(declared, params);
         if (live) swaps.set(live, prepared);
         else added.set(name, created(host, prepared));
       });
+    }
     if (!host.isOpen()) throw new Error("the server stops");
   } catch (error) {
+    release();
     await Promise.all([
       ...Array.from(swaps.values(), ({ plugins }) => plugins.close()),
-      ...Array.from(added.values(), ({ plugins, channel }) => plugins.close(() => channel.close())),
+      ...Array.from(added.values(), discard),
     ]);
     throw error;
   }
-  await Promise.all(commit(host, swaps, added));
+  const under = commit(host, swaps, added);
+  release();
+  await Promise.all(under);
   return compare(host.before, host.after);
+}
+
+/** Lets go of a channel that nobody has seen. */
+function discard({ plugins, channel }: LiveChannel): Promise<void> {
+  return plugins.close(() => channel.close());
 }
 
 interface Task {
@@ -93,7 +113,7 @@ function missing(
   const tasks: Task[] = [];
   for (const one of live.values()) {
     const match = after.matchName(one.name);
-    if (!match || swaps.has(one) || !getsOtherPlugins(one, match.value, match.params)) continue;
+    if (!match || swaps.has(one) || !getsOtherPlugins(one, match, after)) continue;
     tasks.push({ live: one, name: one.name, declared: match.value, params: match.params });
   }
   for (const declared of after.all) {
@@ -104,13 +124,17 @@ function missing(
   return tasks;
 }
 
-function getsOtherPlugins(live: LiveChannel, declared: Declared, params: Params): boolean {
+function getsOtherPlugins(
+  live: LiveChannel,
+  { value: declared, params }: ChannelMatch,
+  after: Declarations,
+): boolean {
   if (live.declared === declared) return false;
   // Whether one of the plugins has the hook is found out when they are set up.
   const isGuarded = declared.config.publish === "authorized";
   return (
     (isGuarded && live.config.publish !== "authorized") ||
-    !hasSamePlugins(live.declared.uses, declared.uses) ||
+    !after.keeps(live.declared.uses, declared.uses) ||
     !Bun.deepEquals(live.params, params, true)
   );
 }
@@ -153,6 +177,11 @@ function commit(
     if (!isSame || host.hasOtherRules) one.channel.line.update(host.rules(one));
   }
   for (const [name, one] of added) {
+    if (live.has(name)) {
+      // By another config it is of a pattern, and somebody asked for it meanwhile: that one goes on.
+      under.push(discard(one));
+      continue;
+    }
     live.set(name, one);
     one.plugins.startSources();
   }
@@ -174,7 +203,7 @@ async function remove({ letGo }: ReloadHost, live: LiveChannel): Promise<void> {
  * the new ones see, what they emit when they are closed included; the new ones' sources start when the
  * old ones have ended.
  */
-function swap({ log }: ReloadHost, live: LiveChannel, prepared: Prepared): Promise<void> {
+function swap({ clock, log }: ReloadHost, live: LiveChannel, prepared: Prepared): Promise<void> {
   const { channel, plugins: old } = live;
   const oldLine = channel.line;
   const ended = Promise.withResolvers<void>();
@@ -182,7 +211,8 @@ function swap({ log }: ReloadHost, live: LiveChannel, prepared: Prepared): Promi
   prepared.attach(channel.line);
   const receiving = live.become(prepared);
   const replacing = (async () => {
-    await Promise.allSettled(receiving);
+    // A hook that is slow with each of many messages would hold up the channel; it is let to its end.
+    await within(Promise.allSettled(receiving), RECEIVE_MS, clock);
     try {
       await old.close(async () => {
         await oldLine.idle();
@@ -214,10 +244,6 @@ function compare(before: Declarations, after: Declarations): ChannelChanges {
     changed: changed.map(name),
     unchanged: kept.length - changed.length,
   };
-}
-
-function isOfPattern({ config }: Declared): boolean {
-  return config.pattern.params.length > 0;
 }
 
 /** Works through the items, several side by side; when one fails no further one begins. */

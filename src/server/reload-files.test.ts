@@ -83,3 +83,43 @@ channels: { a: {} }
   await renew();
   expect((await running.reload(await read())).needsRestart).toEqual(["server.tls"]);
 });
+
+test("a file that two plugins share is one module for both, also after a mistake that was taken back", async () => {
+  const sharing = (name: string) => `import { definePlugin } from "tidewire";
+import { seen } from "./shared.ts";
+export default definePlugin({
+  name: ${JSON.stringify(name)},
+  setup: () => ({ transform: (draft) => ({ ...draft, data: seen.push(draft.data) }) }),
+});`;
+  const shared = `export const seen: unknown[] = [];`;
+  write("a.ts", sharing("a"));
+  write("b.ts", sharing("b"));
+  write("shared.ts", shared);
+  write(
+    "tidewire.yaml",
+    `server: { listen: "127.0.0.1:0" }
+channels:
+  a: { plugins: [{ use: ./a.ts }] }
+  b: { plugins: [{ use: ./b.ts }] }
+`,
+  );
+  const running = await start();
+  const publish = async (channel: string) => {
+    const [message] = await running.channels.peek(channel)!.publish([{ data: 0 }]);
+    return message!.data;
+  };
+  expect([await publish("a"), await publish("b")]).toEqual([1, 2]);
+  write("shared.ts", "export const seen = ;");
+  await expect(read()).rejects.toThrow();
+  write("shared.ts", shared);
+  // Nothing is another than what runs: it goes on.
+  expect(await running.reload(await read())).toMatchObject({ changed: [], unchanged: 2 });
+  expect([await publish("a"), await publish("b")]).toEqual([3, 4]);
+  write("a.ts", sharing("A"));
+  expect(await running.reload(await read())).toMatchObject({ changed: ["a", "b"] });
+  expect([await publish("a"), await publish("b")]).toEqual([1, 2]);
+  // From here on only what changed.
+  write("a.ts", sharing("a"));
+  expect(await running.reload(await read())).toMatchObject({ changed: ["a"], unchanged: 1 });
+  expect([await publish("a"), await publish("b")]).toEqual([3, 4]);
+});

@@ -461,6 +461,18 @@ test("settings of the server take hold, and those that can't are told by their k
   expect(new TextDecoder().decode(chunk.value)).toContain("retry: 2000");
 });
 
+test("limits.connections takes hold on the push listener too", async () => {
+  const config: TestConfig = {
+    channels: { a: {} },
+    server: { http2Push: { listen: free, tls: null } },
+  };
+  server = await startTestServer({ ...config, limits: { connections: 0 } });
+  await server.become({ ...config, limits: { connections: 1 } });
+  const client = await open(http2Push, "a");
+  await publish("a", 1);
+  expect(text(await client.next())).toBe("1");
+});
+
 test("reloads that are asked for at once come one after the other", async () => {
   const events: string[] = [];
   server = await startTestServer({ channels: { a: { plugins: [marking("0", events)] } } });

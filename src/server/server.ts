@@ -178,6 +178,7 @@ async function serve({ config, log, broker, values, channels }: Parts): Promise<
     const changes = await channels.reload(next, changed.plugins, () => {
       current = next;
       connections.limit = next.limits.connections;
+      if (http2) http2.maxConnections = next.limits.connections;
       transports.sse.update(next.sse);
       if (!isSameStatic) serveStatic = files && createStatic(files.root, files.push);
       routes.update({ config: next, serveStatic });

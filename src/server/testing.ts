@@ -44,6 +44,7 @@ export function testConfig({ channels, ...overrides }: TestConfig): Config {
       message: 1 << 20,
       connections: 100_000,
       channels: 10_000,
+      workers: 100,
       waiting: 1024,
     },
     sse: { retryMs: 2000, heartbeatMs: 15_000 },

@@ -1,16 +1,32 @@
 /** Watches the files that a server is made of, wherever they lie. */
-import { existsSync, statSync, watch, type FSWatcher } from "node:fs";
-import { dirname, join, sep } from "node:path";
+import {
+  existsSync,
+  lstatSync,
+  readlinkSync,
+  statSync,
+  watch as watchFolder,
+  type FSWatcher,
+} from "node:fs";
+import { dirname, extname, join, parse, resolve, sep } from "node:path";
+import { isScript } from "../plugin/module-graph.ts";
 
 /** Milliseconds without another event after which files are looked at: an editor writes in several steps. */
 const QUIET_MS = 60;
+/** Milliseconds after which they are looked at though it does not get quiet: something may write all the time. */
+const LONGEST_MS = 1000;
+/** Links on the way to one file that are followed, as Linux does. */
+const MAX_LINKS = 40;
 
 export interface WatchOptions {
   /** Absolute path of the folder that folders above are not watched of, such as the config's. */
   readonly root: string;
-  /** Something happened in one of the folders, and nothing more for a moment. */
+  /** Something happened to what is watched, or beside it, and nothing more for a moment. */
   readonly onQuiet: () => void;
+  /** Folders are there and can't be watched: what changes in them is not seen. Called once for each. */
+  readonly onUnwatched?: (folders: readonly string[], error: Error) => void;
   readonly quietMs?: number;
+  /** The system's way of watching one folder. */
+  readonly watchFolder?: typeof watchFolder;
 }
 
 /** A folder that is watched; another one of the same name has another `id`. */
@@ -22,8 +38,13 @@ interface Watched {
 export class FileWatch {
   readonly #options: WatchOptions;
   readonly #folders = new Map<string, Watched>();
+  readonly #unwatched = new Set<string>();
   #wanted: ReadonlySet<string> = new Set();
+  /** The files, and the links on the way to them. */
+  #paths: ReadonlySet<string> = new Set();
   #quiet: Timer | null = null;
+  /** When the first of the events came that nobody was told of yet; milliseconds that only count up. */
+  #sinceMs = 0;
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -36,13 +57,13 @@ export class FileWatch {
    * @param files Absolute paths; they need not be there.
    */
   watch(files: Iterable<string>): void {
-    this.#wanted = new Set([...files].flatMap((file) => this.#foldersOf(file)));
+    this.#paths = new Set([...files].flatMap(withLinks));
+    this.#wanted = new Set([...this.#paths].flatMap((file) => this.#foldersOf(file)));
     this.#refresh();
   }
 
   close(): void {
-    this.#wanted = new Set();
-    this.#refresh();
+    this.watch([]);
     if (this.#quiet) clearTimeout(this.#quiet);
   }
 
@@ -66,29 +87,86 @@ export class FileWatch {
       watcher.close();
       this.#folders.delete(folder);
     }
-    for (const folder of this.#wanted) if (!this.#folders.has(folder)) this.#add(folder);
+    const unwatched: string[] = [];
+    let error: Error | null = null;
+    for (const folder of this.#wanted) {
+      if (this.#folders.has(folder)) continue;
+      const failure = this.#add(folder);
+      if (failure === null || this.#unwatched.has(folder)) continue;
+      this.#unwatched.add(folder);
+      unwatched.push(folder);
+      error = failure;
+    }
+    if (error) this.#options.onUnwatched?.(unwatched, error);
   }
 
-  #add(folder: string): void {
+  /** @returns Why it can't be watched, though it is there; else null. */
+  #add(folder: string): Error | null {
     const id = idOf(folder);
-    if (id === null) return;
+    if (id === null) return null;
+    const { watchFolder: open = watchFolder } = this.#options;
     try {
-      const watcher = watch(folder, () => this.#changed());
+      const watcher = open(folder, (_event, name) => this.#happened(folder, name));
       // The folder went away: what is above it tells when it is there again.
       watcher.on("error", () => this.#changed());
       this.#folders.set(folder, { id, watcher });
-    } catch {
-      // It went away just now, or the system watches no more folders for this user.
+      return null;
+    } catch (error) {
+      // Where it went away just now the folder above it tells.
+      return existsSync(folder) ? (error as Error) : null;
     }
   }
 
-  #changed(): void {
-    if (this.#quiet) clearTimeout(this.#quiet);
-    this.#quiet = setTimeout(() => {
-      this.#refresh();
-      this.#options.onQuiet();
-    }, this.#options.quietMs ?? QUIET_MS);
+  /** A database or a log that grows beside the config is none of what a server is made of. */
+  #happened(folder: string, name: string | Buffer | null): void {
+    const path = name === null ? null : join(folder, String(name));
+    if (path === null || this.#paths.has(path) || this.#wanted.has(path)) return this.#changed();
+    // What is imported without its ending may come to be, or be found before what is found now.
+    const ending = extname(path);
+    if (ending === "" || ending === ".json" || isScript(path)) this.#changed();
   }
+
+  #changed(): void {
+    const { quietMs = QUIET_MS } = this.#options;
+    const now = performance.now();
+    if (this.#quiet) clearTimeout(this.#quiet);
+    else this.#sinceMs = now;
+    this.#quiet = setTimeout(
+      () => {
+        this.#quiet = null;
+        this.#refresh();
+        this.#options.onQuiet();
+      },
+      Math.min(quietMs, this.#sinceMs + LONGEST_MS - now),
+    );
+  }
+}
+
+/** A file and the links on the way to it, each of which may come to lead elsewhere. */
+function withLinks(file: string): string[] {
+  const paths = [file];
+  let path = file;
+  for (let link = firstLink(path); link !== null && paths.length <= MAX_LINKS;) {
+    paths.push(link.at);
+    path = resolve(dirname(link.at), link.target) + path.slice(link.at.length);
+    link = firstLink(path);
+  }
+  if (path !== file) paths.push(path);
+  return paths;
+}
+
+function firstLink(path: string): { readonly at: string; readonly target: string } | null {
+  const { root } = parse(path);
+  let at = root;
+  for (const name of path.slice(root.length).split(sep)) {
+    at = join(at, name);
+    try {
+      if (lstatSync(at).isSymbolicLink()) return { at, target: readlinkSync(at) };
+    } catch {
+      return null;
+    }
+  }
+  return null;
 }
 
 /** A file in the folder that a package is installed in: that changes whenever the package does. */
