@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SqliteValues } from "./sqlite-values.ts";
@@ -84,6 +84,24 @@ describe("the file", () => {
     expect(await one.get("a", "key")).toBeUndefined();
     await one.set("a", "key", "2", null);
     expect(await values().get("a", "key")).toBe("2");
+  });
+
+  test("is opened anew when somebody puts a copy in its place while the server runs", async () => {
+    const one = values();
+    await one.set("a", "key", "1", null);
+    const copy = join(folder, "copy.db");
+    const other = raw();
+    other.run("VACUUM INTO ?", [copy]);
+    other.close();
+    await one.set("a", "key", "2", null);
+    renameSync(copy, file);
+    expect(await one.get("a", "key")).toBe("1");
+    await one.set("a", "other", "3", null);
+    await one.close();
+    expect(await values().entries("a", "")).toEqual([
+      ["key", "1"],
+      ["other", "3"],
+    ]);
   });
 
   test("may be a database that has other tables, and stays open for its owner", async () => {

@@ -20,6 +20,8 @@ export interface SqliteValuesOptions {
   readonly now?: () => number;
   /** Milliseconds for which a write waits for another process. */
   readonly busyMs?: number;
+  /** Bytes that all uses together may keep, with what each entry takes by itself. */
+  readonly maxBytes?: number | undefined;
 }
 
 /** One call that waits. */
@@ -34,6 +36,7 @@ interface Operation {
 }
 
 const BUSY_MS = 5000;
+const MAX_BYTES = 1024 ** 3;
 /** Calls of one use that may wait: a file that is locked must not fill the memory. */
 const MAX_WAITING = 10_000;
 /** Milliseconds between two sweeps of what is over. Reads never show it. */
@@ -57,7 +60,8 @@ export class SqliteValues implements KeyValues, TurnWork {
   constructor(source: ValueSource, options: SqliteValuesOptions = {}) {
     this.#now = options.now ?? Date.now;
     this.#busyMs = options.busyMs ?? BUSY_MS;
-    this.#file = new ValueFile(source, this.#now);
+    const { maxBytes = MAX_BYTES } = options;
+    this.#file = new ValueFile(source, { now: this.#now, maxBytes });
   }
 
   get(use: string, key: string): Promise<string | undefined> {

@@ -3,8 +3,11 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { KeyValuesError, MAX_USE_BYTES, type KeyValues } from "../channel/key-values.ts";
 
-/** @param now The clock that it MUST take its times from, in milliseconds since the epoch. */
-export type CreateValues = (now: () => number) => KeyValues;
+/**
+ * @param now The clock that it MUST take its times from, in milliseconds since the epoch.
+ * @param maxBytes What all uses together may keep, where it is not the default.
+ */
+export type CreateValues = (now: () => number, maxBytes?: number) => KeyValues;
 
 export function testValues(name: string, create: CreateValues): void {
   describe(`values in ${name}`, () => {
@@ -116,6 +119,43 @@ export function testValues(name: string, create: CreateValues): void {
       nowMs += 1000;
       await set("a", "2", "x".repeat(MAX_USE_BYTES - 1));
       expect((await values.entries("a", "")).map(([key]) => key)).toEqual(["2"]);
+    });
+
+    describe("have a bound over all uses", () => {
+      const maxBytes = 50_000;
+      const fill = async (bounded: KeyValues, expiresAt: number | null) => {
+        for (let n = 0; ; n++) {
+          const error = await bounded.set(`use ${n}`, "key", "1", expiresAt).then(
+            () => null,
+            (thrown: unknown) => thrown as KeyValuesError,
+          );
+          if (error) return { count: n, error };
+          expect(n).toBeLessThan(maxBytes);
+        }
+      };
+
+      test("which ever new uses with next to nothing reach, and nothing that is there is lost", async () => {
+        const bounded = create(() => nowMs, maxBytes);
+        const { count, error } = await fill(bounded, null);
+        expect(error).toMatchObject({ code: "full" });
+        expect(error.message).toContain(`at most ${maxBytes}`);
+        expect(error.message).toContain("set what they keep with a ttl");
+        // What makes nothing larger is taken, and what is deleted gives room for another.
+        await bounded.set("use 0", "key", "2", null);
+        expect(await bounded.delete("use 1", "key")).toBe(true);
+        await bounded.set("next", "key", "3", null);
+        expect(await bounded.get(`use ${count - 1}`, "key")).toBe("1");
+        expect(await bounded.get("use 0", "key")).toBe("2");
+        await bounded.close();
+      });
+
+      test("and what is over takes nothing of it", async () => {
+        const bounded = create(() => nowMs, maxBytes);
+        const { count } = await fill(bounded, nowMs + 1000);
+        nowMs += 1000;
+        expect(await fill(bounded, null)).toMatchObject({ count });
+        await bounded.close();
+      });
     });
 
     test("refuse everything when they are closed, after what was called before", async () => {

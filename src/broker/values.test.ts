@@ -11,12 +11,13 @@ const folder = mkdtempSync(join(tmpdir(), "tidewire-values-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 let count = 0;
 
-testValues("memory", (now) => new MemoryValues(now));
+testValues("memory", (now, maxBytes) => new MemoryValues(now, { maxBytes }));
 testValues(
   "a file",
-  (now) => new SqliteValues({ path: join(folder, `${++count}`, "store.db") }, { now }),
+  (now, maxBytes) =>
+    new SqliteValues({ path: join(folder, `${++count}`, "store.db") }, { now, maxBytes }),
 );
-testValues(
-  "another's database",
-  (now) => new SqliteValues({ database: new Database(":memory:"), name: "the broker's" }, { now }),
-);
+testValues("another's database", (now, maxBytes) => {
+  const database = new Database(":memory:");
+  return new SqliteValues({ database, name: "the broker's" }, { now, maxBytes });
+});
