@@ -128,6 +128,40 @@ describe("AuthorizeChain.ask()", () => {
     expect(lines.filter(({ level }) => level === "error")).toHaveLength(1);
   });
 
+  const revoked = () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    return proxy as Error;
+  };
+  const withGetter = (name: string) =>
+    Object.defineProperty(new Error("odd"), name, {
+      get() {
+        throw new Error("looked at");
+      },
+    });
+  test.each<[string, () => unknown]>([
+    ["a revoked proxy", revoked],
+    ["an error whose message throws", () => withGetter("message")],
+    ["an error whose stack throws", () => withGetter("stack")],
+    [
+      "a refusal whose message is no text",
+      () => Object.assign(new RefusedError(""), { message: 5 }),
+    ],
+  ])("denies when a hook throws %s, or rejects with it", async (_what, thrown) => {
+    for (const hook of [
+      () => {
+        throw thrown();
+      },
+      // oxlint-disable-next-line prefer-promise-reject-errors
+      () => Promise.reject(thrown()),
+    ]) {
+      const { ask, denied, authorizers } = chain(hook, () => "allow");
+      expect(await ask()).toBe("failed");
+      expect(denied().length).toBeGreaterThan(0);
+      expect(authorizers[0]!.reports.stats().hooks.authorize).toEqual({ errors: 1, dropped: 0 });
+    }
+  });
+
   test("takes a RefusedError for a denial and not for a failure", () => {
     const { ask, denied, authorizers } = chain(() => {
       throw new RefusedError("banned");

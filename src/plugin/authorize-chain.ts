@@ -93,7 +93,16 @@ export class AuthorizeChain {
     return "denied";
   }
 
-  #failed({ reports }: Authorizer, asker: Asker, error: unknown): Outcome {
+  #failed(authorizer: Authorizer, asker: Asker, error: unknown): Outcome {
+    try {
+      return this.#told(authorizer, asker, error);
+    } catch {
+      // Anything can be thrown, also what throws when it is looked at.
+      return this.#told(authorizer, asker, new Error("it threw what can't be looked at"));
+    }
+  }
+
+  #told({ reports }: Authorizer, asker: Asker, error: unknown): Outcome {
     // Meant for `receive`, but its author's mind is plain: no failure, and a reason.
     if (error instanceof RefusedError) {
       this.#log(asker, reports.plugin, error.message);

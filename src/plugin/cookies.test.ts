@@ -30,6 +30,13 @@ describe("parseCookies()", () => {
     expect(read("a=first; a=second; a=%zz")).toEqual([["a", "first"]]);
   });
 
+  test("strips spaces and tabs, and nothing else that JavaScript takes for white space", () => {
+    const odd = "\u00a0\ufeff\u2000\v";
+    expect(read(`${odd}session=forged; \t session\t = own \t`)).toEqual([["session", "own"]]);
+    // In UTF-8 the letter is the bytes c3 a0, which a header has one by one.
+    expect(read("name=\u00c3\u00a0")).toEqual([["name", "\u00c3\u00a0"]]);
+  });
+
   test("takes names of Object's own for what they are", () => {
     const cookies = parseCookies("__proto__=1; constructor=2");
     expect(cookies.get("__proto__")).toBe("1");

@@ -17,12 +17,28 @@ export function parseCookies(header: string | null): Map<string, string> {
   for (const pair of header.split(";")) {
     const at = pair.indexOf("=");
     if (at < 0) continue;
-    const name = pair.slice(0, at).trim();
+    const name = trim(pair.slice(0, at));
     if (!NAME.test(name) || cookies.has(name)) continue;
-    const value = decode(pair.slice(at + 1).trim());
+    const value = decode(trim(pair.slice(at + 1)));
     if (value !== null) cookies.set(name, value);
   }
   return cookies;
+}
+
+/**
+ * Without the spaces and tabs at both ends. `String.trim` takes others too, such as the byte 0xa0, which
+ * would let a cookie pass for one of another name, and shorten a value that ends with it.
+ */
+function trim(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text[start]!)) start++;
+  while (end > start && isBlank(text[end - 1]!)) end--;
+  return text.slice(start, end);
+}
+
+function isBlank(character: string): boolean {
+  return character === " " || character === "\t";
 }
 
 /** Null for what is badly encoded: to hand it on as it is would let one text pass for two values. */

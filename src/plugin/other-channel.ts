@@ -40,6 +40,7 @@ export interface OtherChannelsOptions {
 export class OtherChannels {
   /** Some plugins never publish elsewhere: nothing is done for them at each message. */
   isUsed = false;
+  #state: "open" | "ended" | "told" = "open";
   readonly #options: OtherChannelsOptions;
 
   constructor(options: OtherChannelsOptions) {
@@ -58,6 +59,11 @@ export class OtherChannels {
     // The error of a refusal is made far from here: it has the author's line from this one.
     return { publish: (drafts) => this.publish(name, drafts, currentTrail(), new Error()) };
   };
+
+  /** The plugin has ended: what it left behind, such as a timer, publishes nothing any more. */
+  end(): void {
+    this.#state = "ended";
+  }
 
   /**
    * Publishes to another channel. A failure that nobody awaits is logged as the plugin's.
@@ -78,6 +84,11 @@ export class OtherChannels {
     const work = async () => {
       const checked = checkDrafts(drafts, "publish");
       count = checked.length;
+      if (this.#state !== "open") {
+        const reason =
+          "this plugin has ended, with its channel or by a reload; stop timers and callbacks in close, or when the signal aborts";
+        throw atCall(new CrossingError("not-ready", name, reason), calledAt);
+      }
       const passed = trail === null ? [own] : [...trail, own];
       try {
         return await elsewhere({
@@ -91,7 +102,12 @@ export class OtherChannels {
         throw atCall(error, calledAt);
       }
     };
-    return orUnheard(work(), (error) => reports.failed("publish", error, count));
+    return orUnheard(work(), (error) => {
+      // Reports that are closed hold nothing back: a timer that goes on for ever is told of once.
+      if (this.#state === "told") return;
+      if (this.#state === "ended") this.#state = "told";
+      reports.failed("publish", error, count);
+    });
   }
 }
 

@@ -61,6 +61,17 @@ describe("store", () => {
       `store.set("key"): the value is undefined, which is no JSON; use delete`,
     ],
     ["NaN", NaN, "the value is NaN, which JSON can't hold"],
+    ["what is no number within", { ratio: [0, NaN] }, `"1" is NaN, which JSON can't hold`],
+    ["a buffer within, which would turn into an object", { raw: Buffer.of(1) }, `"raw" is bytes`],
+    [
+      "what throws nothing at all when it is read",
+      {
+        get a() {
+          throw null;
+        },
+      },
+      "the value is not JSON: null",
+    ],
     ["a function", () => 1, "the value is a function"],
     ["a function within", { a: { then: () => 1 } }, `"then" is a function`],
     ["a symbol", Symbol("a"), "the value is a symbol"],
@@ -94,6 +105,8 @@ describe("store", () => {
       expect(await failure(call)).toBeInstanceOf(TypeError);
     }
     expect((await failure(store.set("\ud800", 1)))!.message).toContain("surrogate");
+    await store.set("\ufffd", 1);
+    expect(await store.entries("\ud800")).toEqual([]);
   });
 
   test("forgets after the ttl, and refuses one that is no duration", async () => {
@@ -110,6 +123,8 @@ describe("store", () => {
     for (const [ttl, message] of [
       ["soon", `"soon" is not a duration`],
       ["0s", "the ttl is 0s; it is 1ms at least"],
+      ["36526d", "the ttl is 36526d; leave it out for what stays"],
+      ["9".repeat(400) + "d", "the ttl is 9999"],
       [30, "the ttl is a number; it is a duration"],
     ] as const) {
       expect((await failure(store.set("key", 1, { ttl: ttl as string })))!.message).toContain(

@@ -1,6 +1,7 @@
 /** The `store` of a setup context: JSON values of one plugin in one channel. */
 import type { KeyValues } from "../channel/key-values.ts";
 import { parseDuration } from "../units.ts";
+import { describe } from "./errors.ts";
 import { kindOf } from "./kind-of.ts";
 import type { Reports } from "./reports.ts";
 import type { Store } from "./sdk.ts";
@@ -10,6 +11,8 @@ import { orUnheard } from "./unheard.ts";
 export const MAX_KEY_BYTES = 512;
 /** Bytes of a value's JSON text, in UTF-8. */
 export const MAX_VALUE_BYTES = 64 * 1024;
+/** A hundred years: far more would be no whole number of milliseconds any more. */
+const MAX_TTL_MS = 36_525 * 86_400_000;
 
 export interface StoreOptions {
   readonly values: KeyValues;
@@ -58,6 +61,8 @@ export function createStore({ values, use, reports, now = Date.now }: StoreOptio
           if (typeof prefix !== "string") {
             throw new TypeError(`store.entries: the prefix is ${kindOf(prefix)}; it is a string`);
           }
+          // No key is written so: UTF-8 would make another prefix of it.
+          if (!prefix.isWellFormed()) return [];
           const found = await values.entries(use, prefix);
           return found.map(([key, text]): [string, Value] => [key, JSON.parse(text) as Value]);
         })(),
@@ -90,20 +95,19 @@ function toText(key: string, value: unknown): string {
   if (value === undefined) {
     throw wrong(`the value is undefined, which is no JSON; use delete to remove a key, or null`);
   }
-  if (typeof value === "number" && !Number.isFinite(value)) {
-    throw wrong(`the value is ${value}, which JSON can't hold`);
-  }
   let text: string | undefined;
   try {
-    text = JSON.stringify(value, (name, item: unknown) => {
-      const advice = noJson(item);
+    text = JSON.stringify(value, function (this: Record<string, unknown>, name, item: unknown) {
+      // A Buffer has a toJSON, which has been called by now: what it was is in its holder.
+      const advice = noJson(item) ?? noJson(this[name]);
       if (advice) throw wrong(`${name === "" ? "the value" : `"${name}"`} is ${advice}`);
       return item;
     });
   } catch (error) {
     if (error instanceof TypeError && error.message.startsWith(start)) throw error;
     if (error instanceof RangeError) throw wrong("the value is nested too deeply");
-    const { message } = error as Error;
+    // A getter or a toJSON of the value may have thrown anything.
+    const message = describe(error);
     throw wrong(
       /cycl|circular/i.test(message)
         ? "the value holds itself, which JSON can't write"
@@ -122,6 +126,7 @@ function toText(key: string, value: unknown): string {
 
 /** What JSON would leave out or spoil without a word. */
 function noJson(item: unknown): string | null {
+  if (typeof item === "number" && !Number.isFinite(item)) return `${item}, which JSON can't hold`;
   if (typeof item === "bigint") return "a bigint, which is no JSON; keep String(it)";
   if (typeof item === "function" || typeof item === "symbol") {
     return `a ${typeof item}, which is no JSON`;
@@ -145,6 +150,9 @@ function readTtl(key: string, ttl: unknown): number | null {
     ms = parseDuration(ttl);
   } catch (error) {
     throw new SyntaxError(`${start}: ${(error as Error).message}`);
+  }
+  if (ms > MAX_TTL_MS) {
+    throw new RangeError(`${start} is ${ttl.slice(0, 40)}; leave it out for what stays`);
   }
   if (ms >= 1) return ms;
   throw new RangeError(`${start} is ${ttl}; it is 1ms at least, and left out for what stays`);
