@@ -58,8 +58,9 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
   static forChannel(exchange: Exchange, context: SocketContext): FrameSocket {
     const access = accessOf(exchange);
     const { name } = access.channel;
-    const open = (asked: string): Access => {
-      if (asked === name) return access;
+    const { reopen } = exchange;
+    const open: ManyExchange["open"] = (asked, action, ways) => {
+      if (asked === name) return reopen(action, ways);
       throw new RequestError(
         404,
         "other-channel",

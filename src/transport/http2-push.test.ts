@@ -69,6 +69,9 @@ async function createWorld(
           },
         },
         submit: () => [],
+        reopen: () => {
+          throw new Error("no frames come here");
+        },
       };
       return transport.matches(request) ? transport.serve(exchange) : sse.serve(exchange);
     },

@@ -27,6 +27,13 @@ export interface Exchange extends Access {
   readonly path: string;
   readonly start: Start;
   readonly listener: Listener;
+  /**
+   * Opens the channel for this client once more: who left it, or only publishes, may find it gone, or
+   * that others may use it by now.
+   *
+   * @see ManyExchange.open
+   */
+  reopen(action: "subscribe" | "publish", ways: ClientWays): MaybePromise<Access>;
 }
 
 /** A request for a socket that carries many channels. */
