@@ -109,3 +109,14 @@ describe("createLog()", () => {
     },
   );
 });
+
+test("what a client wrote passes for no line of the log and steers no terminal", () => {
+  const lines: string[] = [];
+  const log = createLog({ level: "info", format: "text", write: (line) => void lines.push(line) });
+  const forged = "x\n12:00:00.000 INFO  forged\u001b[2J\u009b31m\u202e";
+  log.error(forged, { reason: forged, error: new Error(forged) });
+  const [text] = lines as [string];
+  expect(text.split("\n").filter((line) => /^\d/.test(line))).toHaveLength(1);
+  expect(text).not.toMatch(/[\u001b\u009b\u202e]/);
+  expect(text).toContain("\n  12:00:00.000 INFO  forged\\u001b[2J");
+});

@@ -68,11 +68,20 @@ function formatJson(own: object, fields: Record<string, unknown>): string {
   return safeJson({ ...own, ...Object.fromEntries(entries) }, own);
 }
 
+/** What ends a line, steers a terminal, or turns the direction of what stands beside it. */
+const STEERING = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
+
 /** A message may quote a client: what it wrote must not end the line or steer the terminal. */
 function escapeControls(text: string): string {
-  return text.replace(/\p{Cc}/gu, (character) => {
+  return text.replace(STEERING, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   });
+}
+
+/** An error's lines, all of them indented: one within its message must not pass for a line of the log. */
+function indent(text: string): string {
+  const lines = text.split("\n");
+  return lines.map((line) => `\n  ${escapeControls(line)}`).join("");
 }
 
 function formatFields(fields: Record<string, unknown>): string {
@@ -82,8 +91,8 @@ function formatFields(fields: Record<string, unknown>): string {
     .filter(([, value]) => value !== undefined && !(value instanceof LogBlock))
     .filter(([, value]) => blocks.length === 0 || !(value instanceof Error))
     .map(([name, value]) => {
-      if (value instanceof Error) return `\n  ${value.stack ?? value.message}`;
-      return ` ${name}=${typeof value === "string" && /^[\w./:@-]+$/.test(value) ? value : safeJson(value)}`;
+      if (value instanceof Error) return indent(value.stack ?? value.message);
+      return ` ${name}=${typeof value === "string" && /^[\w./:@-]+$/.test(value) ? value : escapeControls(safeJson(value))}`;
     });
   return [...shown, ...blocks.map(({ text }) => `\n${text}`)].join("");
 }
