@@ -1,14 +1,17 @@
 /** An author with nothing but the executable: from an empty folder to checked plugins. */
-import { describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { beforeAll, describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { startBrowser } from "./examples/browser.ts";
-import { Folder, start, tidewire } from "./executable.ts";
+import { executable, Folder, start, tidewire } from "./executable.ts";
 
 const HOOKS = ["transform", "source", "receive", "sink", "authorize"];
 const ANY_PORT = { TIDEWIRE_PORT: "0" };
 
 const read = (folder: Folder, path: string) => readFileSync(join(folder.path, path), "utf8");
+
+// Building it takes longer than a test may.
+beforeAll(async () => void (await executable()), 60_000);
 
 /** Changes a part of a file, which has to be there. */
 function change(folder: Folder, path: string, part: string, by: string): void {
@@ -102,6 +105,30 @@ describe("tidewire init", () => {
     expect(stdout).toContain("\nNext:\n  cd a/live\n  tidewire  ");
   });
 
+  test("says it so that a shell takes it, whatever the folder is called", async () => {
+    using folder = new Folder();
+    for (const name of [`My åpp's`, `$HOME "x" \`y\` it's`]) {
+      const { stdout } = await tidewire(folder, ["init", name]);
+      const command = /^ {2}(cd .*)$/m.exec(stdout)![1]!;
+      const shell = Bun.spawnSync(["/bin/sh", "-c", `${command} && pwd`], { cwd: folder.path });
+      expect(shell.stdout.toString()).toBe(`${realpathSync(folder.path)}/${name}\n`);
+    }
+  });
+
+  test("can be run again, and says that a file is no folder", async () => {
+    using folder = new Folder({ file: "" });
+    await tidewire(folder, ["init"]);
+    const again = await tidewire(folder, ["init"]);
+    expect(again.code).toBe(0);
+    expect(again.stdout).toContain("kept    tsconfig.json, which was there\n");
+    expect(await tidewire(folder, ["init", "file/deep"])).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "tidewire: file/deep can't be a folder: there is a file in its place\n",
+    });
+    expect((await tidewire(folder, ["init", "file"])).stderr).toContain("in its place");
+  });
+
   test("changes no file that is there, and adds no sample to a config of the author's own", async () => {
     using folder = new Folder({
       "tidewire.yaml": "channels: { news: {} }\n",
@@ -112,7 +139,7 @@ describe("tidewire init", () => {
     expect(code).toBe(0);
     expect(stdout).toContain("kept    tidewire.yaml, which was there\n");
     expect(stdout).toContain(
-      `kept    tsconfig.json, which was there; it knows "tidewire" when it has "extends": "./.tidewire/tsconfig.json"\n`,
+      `kept    tsconfig.json, which was there; for editors to know "tidewire", write plugins/tsconfig.json with { "extends": "../.tidewire/tsconfig.json" }\n`,
     );
     expect(read(folder, "tidewire.yaml")).toBe("channels: { news: {} }\n");
     expect(read(folder, "tsconfig.json")).toBe("{}\n");
@@ -262,7 +289,7 @@ describe("tidewire plugin new", () => {
       expect(stdout).toStartWith(
         `created plugins/my-${hook}.ts\ncreated plugins/my-${hook}.test.ts\n`,
       );
-      const [, use] = /such as:\n\nchannels:\n([^]*?\n)\nNext:/.exec(stdout)!;
+      const [, use] = /below its "channels:":\n\n([^]*?\n)\nNext:/.exec(stdout)!;
       config += use!;
     }
     expect(await tidewire(folder, ["plugin", "check"])).toEqual({
@@ -281,9 +308,10 @@ describe("tidewire plugin new", () => {
 
   test("makes a project of an empty folder", async () => {
     using folder = new Folder();
-    expect((await tidewire(folder, ["plugin", "new", "first"])).stdout).toContain(
-      "created tsconfig.json\n",
-    );
+    const made = (await tidewire(folder, ["plugin", "new", "first"])).stdout;
+    expect(made).toContain("created tsconfig.json\n");
+    folder.write("tidewire.yaml", /such as:\n\n(channels:\n[^]*?\n)\nNext:/.exec(made)![1]!);
+    expect((await tidewire(folder, ["check"])).stdout).toContain("fine: 1 channel, 1 plugin\n");
     expect((await tidewire(folder, ["plugin", "check"])).stdout).toBe(
       "no type errors in 2 files\n",
     );

@@ -301,11 +301,25 @@ describe("plugin add", () => {
     expect(code).toBe(0);
   });
 
+  test("puts them beside the config, also from a folder within", async () => {
+    using folder = new Folder({ ...npmrc(), "tidewire.yaml": CONFIG, "plugins/own.ts": PLAIN });
+    const within = { path: join(folder.path, "plugins") } as Folder;
+    const { code, stderr } = await tidewire(within, ["plugin", "add", "shouting"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(readJson(folder, "package.json")["dependencies"]).toEqual({ shouting: "2.0.0" });
+    expect(existsSync(join(within.path, "package.json"))).toBe(false);
+    expect((await tidewire(within, ["plugin", "install"])).code).toBe(0);
+    expect((await tidewire(within, ["plugin", "remove", "shouting"])).code).toBe(0);
+    expect(readJson(folder, "package.json")["dependencies"] ?? {}).toEqual({});
+  });
+
   test("leaves everything as it was when a package can't be had", async () => {
     using folder = new Folder(npmrc());
     const failed = await tidewire(folder, ["plugin", "add", "plain", "not-there"]);
     expect(failed.code).toBe(1);
-    expect(failed.stderr).toBe(`tidewire: plugin add failed: GET ${registry.url}not-there - 404\n`);
+    expect(failed.stderr).toBe(
+      `tidewire: plugin add failed: the registry has no package "not-there": GET ${registry.url}not-there - 404\n`,
+    );
     for (const name of ["package.json", "bun.lock", "node_modules", ".tidewire"]) {
       expect(existsSync(join(folder.path, name))).toBe(false);
     }

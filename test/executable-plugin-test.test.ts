@@ -1,5 +1,6 @@
 /** `tidewire plugin test`: the executable alone runs an author's tests. */
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import { executable, Folder, tidewire, WrittenLog } from "./executable.ts";
 
 const ROUND = `import { definePlugin, t } from "tidewire";
@@ -88,6 +89,83 @@ test("has a source", async () => {
   expect(stderr).toMatch(/plugins\/round\.test\.ts:21:\d+/);
   // Nothing of the harness itself.
   expect(stderr.match(/^\s+at (?:async )?(?:start|take|fromCaller)\b.*$/m)).toBeNull();
+}, 60_000);
+
+test("what a hook does wrong is shown at the author's lines, never at those of the harness", async () => {
+  const careless = `import { expect, test } from "bun:test";
+import { definePlugin } from "tidewire";
+import { start } from "tidewire/testing";
+
+const mute = definePlugin({
+  name: "mute",
+  setup: () => ({ transform(draft) { ({ ...draft }); } }) as never,
+});
+const empty = definePlugin({ name: "empty", setup: (() => {}) as never });
+const wrong = definePlugin({
+  name: "wrong",
+  setup: () => ({ transform(draft) { return draft.data.deep.value; }, close() { throw "late"; } }) as never,
+});
+const lost = definePlugin({
+  name: "lost",
+  setup: () => ({ transform: async () => ({ data: await (await fetch("http://127.0.0.1:1/")).text() }) }),
+});
+test("returns nothing", async () => {
+  const plugin = await start(mute);
+  await plugin.feed({ data: 1 });
+});
+test("has no hooks", async () => void (await start(empty)));
+test("throws", async () => void (await (await start(wrong)).feed({ data: 1 })));
+test("fetches in vain", async () => void (await (await start(lost)).feed({ data: 1 })));
+`;
+  using folder = new Folder({ "careless.test.ts": careless });
+  const { code, stderr } = await tidewire(folder, ["plugin", "test"]);
+  expect(code).toBe(1);
+  expect(stderr).toContain(" 4 fail");
+  expect(stderr).toContain("20 |   await plugin.feed({ data: 1 });");
+  expect(stderr).toMatch(/transform returned nothing; .*did you forget "return"\?$/m);
+  expect(stderr).toMatch(/setup returned nothing; .*did you forget "return"\?$/m);
+  // The line of the plugin that threw, and of the test that called it.
+  expect(stderr).toMatch(
+    /at transform \(.*careless\.test\.ts:12:\d+\)\n\s+at .*careless\.test\.ts:23:\d+/,
+  );
+  expect(stderr).toMatch(/plugin "lost", transform, channel "test": .*Unable to connect/);
+  expect(stderr).not.toContain("tidewire-testing.js");
+  const lines = stderr.split("\n").map((line) => line.length);
+  expect(Math.max(...lines)).toBeLessThan(300);
+}, 60_000);
+
+test("reads no .env and no bunfig.toml, as the server does not", async () => {
+  const reads = `import { expect, test } from "bun:test";
+test("reads", () => expect([process.env.SECRET, globalThis.touched]).toEqual([undefined, undefined]));
+`;
+  using folder = new Folder({
+    "reads.test.ts": reads,
+    ".env": "SECRET=1",
+    ".env.test": "SECRET=2",
+    "bunfig.toml": `preload = ["./touch.ts"]\n[test]\npreload = ["./touch.ts"]\ncoverage = true\n`,
+    "touch.ts": "globalThis.touched = true;",
+  });
+  const { code, stderr } = await tidewire(folder, ["plugin", "test"]);
+  expect(stderr).toContain(" 1 pass");
+  expect(stderr).not.toContain("All files");
+  expect(code).toBe(0);
+}, 60_000);
+
+test("runs those of the whole project from any folder within it; a path is one from there", async () => {
+  using folder = new Folder({
+    "tidewire.yaml": "channels: {}\n",
+    "plugins/round.ts": ROUND,
+    "plugins/round.test.ts": RIGHT,
+    "plugins/deep/deep.test.ts": `import { test } from "bun:test";\ntest("deep", () => {});\n`,
+  });
+  const deep = { path: join(folder.path, "plugins/deep") } as Folder;
+  const all = await tidewire(deep, ["plugin", "test"]);
+  expect(all.stderr).toContain(" 4 pass");
+  expect(all.code).toBe(0);
+  const here = await tidewire(deep, ["plugin", "test", "."]);
+  expect(here.stderr).toContain(" 1 pass");
+  const other = await tidewire(deep, ["plugin", "test", "../round.test.ts"]);
+  expect(other.stderr).toContain(" 3 pass");
 }, 60_000);
 
 test("-t runs the tests with that name, and a path that file", async () => {

@@ -1,9 +1,18 @@
 /** `run --watch` and SIGHUP of the executable: a plugin and the config are edited while clients are connected. */
-import { renameSync } from "node:fs";
+import { renameSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "bun:test";
-import { Folder, launch, start, type LogLine, type RunningServer } from "./executable.ts";
+import { beforeAll, expect, test } from "bun:test";
+import {
+  executable,
+  Folder,
+  launch,
+  start,
+  type LogLine,
+  type RunningServer,
+} from "./executable.ts";
 import { rawWebSocket } from "./transports/clients/websocket.ts";
+
+beforeAll(async () => void (await executable()), 60_000);
 
 const CONFIG = `server: { listen: 127.0.0.1:0 }
 channels:
@@ -134,6 +143,63 @@ test("run --watch reloads when a file is saved, and after a mistake when it is p
     "deep b",
     "deeper c",
   ]);
+  server.signal("SIGTERM");
+  expect(await server.exited).toBe(0);
+});
+
+test("run --watch follows links that are swapped, though a database grows beside them", async () => {
+  using folder = new Folder();
+  // As Kubernetes mounts a ConfigMap: each file is a link through a folder that is one itself.
+  const mount = (version: string, mark: string) => {
+    folder.write(`..${version}/tidewire.yaml`, CONFIG.replace("./plugins/mark.ts", "./plugin.ts"));
+    folder.write(`..${version}/plugin.ts`, PLUGIN.replace("./lib/mark.ts", "./mark.ts"));
+    folder.write(`..${version}/mark.ts`, MARK(mark));
+    symlinkSync(`..${version}`, join(folder.path, "..next"));
+    renameSync(join(folder.path, "..next"), join(folder.path, "..data"));
+  };
+  mount("1", "one ");
+  for (const name of ["tidewire.yaml", "plugin.ts", "mark.ts"]) {
+    symlinkSync(`..data/${name}`, join(folder.path, name));
+  }
+  await using server = await start(folder, { args: ["run", "--watch"] });
+  const client = await rawWebSocket.open({ url: server.publicUrl, channel: "prices" });
+  await publish(server, "a");
+  let size = 0;
+  const writer = setInterval(() => folder.write("tidewire.db", "x".repeat(size++)), 2);
+  mount("2", "two ");
+  expect(await reloaded(server, 1)).toMatchObject({ changed: ["prices"] });
+  await publish(server, "b");
+  mount("3", "three ");
+  await reloaded(server, 2);
+  await publish(server, "c");
+  clearInterval(writer);
+  const got = [];
+  for (let i = 0; i < 3; i++) got.push(await client.next());
+  expect(got.map((item) => ("text" in item ? item.text : item))).toEqual([
+    "one a",
+    "two b",
+    "three c",
+  ]);
+});
+
+test("a setup of a reload that waits for what never comes does not hold up the stop", async () => {
+  using folder = files();
+  await using server = await start(folder);
+  folder.write(
+    "plugins/mark.ts",
+    `import { definePlugin } from "tidewire";
+export default definePlugin({
+  name: "patient",
+  async setup({ signal, log }) {
+    log.info("setting up");
+    await new Promise((_resolve, reject) => (signal.onabort = () => reject(signal.reason)));
+    return {};
+  },
+});
+`,
+  );
+  server.signal("SIGHUP");
+  await server.log.message("setting up");
   server.signal("SIGTERM");
   expect(await server.exited).toBe(0);
 });

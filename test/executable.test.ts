@@ -44,21 +44,28 @@ describe("tidewire", () => {
       expect(stdout).toContain(`\n  tidewire ${command} `);
     }
     expect(await tidewire(folder, ["--help"])).toEqual({ code, stdout, stderr });
+    const one = await tidewire(folder, ["plugin", "add", "--help"]);
+    expect(one.stdout).toContain("\n  tidewire plugin add <package>");
+    expect(one.stdout).not.toContain("tidewire plugin new");
+    expect(await tidewire(folder, ["help", "plugin", "add"])).toEqual(one);
   });
 
   test.each([
-    [["chekc"], 'there is no command "chekc"'],
-    [["check", "--jsn"], "Unknown option '--jsn'"],
-    [["run", "--json"], "Unknown option '--json'"],
-    [["--prot", "8080"], "Unknown option '--prot'"],
-    [["run", "a.yaml", "b.yaml"], '"run" takes one argument'],
-    [["version", "a.yaml"], '"version" takes no argument'],
-  ])("%p is refused with the usage and 2", async (args, reason) => {
+    [["chekc"], 'there is no command "chekc"', "check [config] "],
+    [["check", "--jsn"], "Unknown option '--jsn'", "check [config] "],
+    [["run", "--json"], "Unknown option '--json'", "[run] [config] "],
+    [["--prot", "8080"], "Unknown option '--prot'", "check [config] "],
+    [["run", "a.yaml", "b.yaml"], '"run" takes one argument', "[run] [config] "],
+    [["version", "a.yaml"], '"version" takes no argument', "version "],
+    [["plugin", "tset"], '"plugin" is followed by one of', "plugin new <name> "],
+  ])("%p is refused with the usage and 2", async (args, reason, usage) => {
     using folder = new Folder({ "tidewire.yaml": NEWS });
     const { code, stdout, stderr } = await tidewire(folder, args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toStartWith(`tidewire: ${reason}`);
-    expect(stderr).toContain("\n  tidewire check [config] ");
+    // How that command is called; of what is none, all of them.
+    expect(stderr).toContain(`\n  tidewire ${usage}`);
+    expect(stderr).toContain("\n  tidewire help ");
   });
 
   test.each([[[]], [["run"]], [["check"]]])(

@@ -10,8 +10,29 @@ interface Tsconfig {
   };
 }
 
+const AS_IT_IS_RUN = {
+  module: "Preserve",
+  moduleResolution: "bundler",
+  moduleDetection: "force",
+  allowImportingTsExtensions: true,
+  rewriteRelativeImportExtensions: false,
+  noEmit: true,
+  // What would be emitted is nothing, and what it asks for would be of no use.
+  composite: false,
+  incremental: false,
+  tsBuildInfoFile: null,
+  declaration: false,
+  declarationMap: false,
+  emitDeclarationOnly: false,
+  isolatedDeclarations: false,
+  rootDir: null,
+  outDir: null,
+  declarationDir: null,
+};
+
 /**
- * Writes it into `.tidewire`: the author's options hold, and of `paths` and `types` there are both.
+ * Writes it into `.tidewire`: the author's options hold, but for how the executable reads a plugin's
+ * modules, whatever compiles the rest of the project; of `paths` and `types` there are both.
  *
  * @param theirs Absolute path of the author's; `own` that of Tidewire's.
  * @returns Its absolute path.
@@ -34,7 +55,7 @@ export async function writeJoinedTsconfig(
       types: [...new Set([...(mine.compilerOptions?.types ?? []), "bun"])],
       typeRoots: ["./types", fromFolder(join(dirname(theirs), "node_modules/@types"))],
       paths: { ...Object.fromEntries(paths), ...ours.compilerOptions?.paths },
-      noEmit: true,
+      ...AS_IT_IS_RUN,
     },
   };
   const file = join(folder, "joined.tsconfig.json");

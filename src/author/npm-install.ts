@@ -125,7 +125,21 @@ async function install(args: readonly string[], folder: string): Promise<boolean
 function whyOf(stderr: string, stdout: string): string {
   const lines = stderr.split("\n").filter((line) => /^(error|warn)(\(.*?\))?:/.test(line));
   const told = [...new Set(lines.map((line) => line.replace(/^(error|warn)(\(.*?\))?:\s*/, "")))];
-  return told.join("\n") || stderr.trim() || stdout.trim() || "the installer failed without a word";
+  return (
+    told.map(inWords).join("\n") ||
+    stderr.trim() ||
+    stdout.trim() ||
+    "the installer failed without a word"
+  );
+}
+
+/** `GET https://registry…/lodahs - 404` does not say that it is the name that is wrong. */
+function inWords(sentence: string): string {
+  const url = /^GET (\S+) - 404$/.exec(sentence)?.[1];
+  if (url === undefined || !URL.canParse(url)) return sentence;
+  const name = decodeURIComponent(new URL(url).pathname).split("/").slice(-2);
+  const shown = name[0]?.startsWith("@") ? name.join("/") : name.at(-1);
+  return `the registry has no package "${shown}": ${sentence}`;
 }
 
 function manifestOf(folder: string): Manifest | null {

@@ -27,6 +27,11 @@ test("projectRoot() is the nearest project where there is no config", async () =
   expect(await rootOf()).toBe("a/b/c");
 });
 
+test("projectRoot() passes a folder that only has packages of plugins", async () => {
+  const packages = ["a/b/package.json", "a/b/.tidewire/sdk/package.json"];
+  expect(await rootOf("tidewire.yaml", ...packages)).toBe("");
+});
+
 test("projectRoot() does not leave the Git repository", async () => {
   expect(await rootOf("tidewire.yaml", "a/.git", "a/b/package.json")).toBe("a/b");
   expect(await rootOf("tidewire.yaml", "a/.git")).toBe("a/b/c");

@@ -2,8 +2,8 @@
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
-/** What says that Tidewire is at home in a folder. */
-const SURE = ["tidewire.yaml", ".tidewire"];
+/** What says that Tidewire is at home in a folder; a `.tidewire` without types is that of npm packages. */
+const SURE = ["tidewire.yaml", ".tidewire/version"];
 /** What says so where there is nothing sure above. */
 const LIKELY = ["tsconfig.json", "package.json"];
 
@@ -11,7 +11,7 @@ const LIKELY = ["tsconfig.json", "package.json"];
  * Looks in a folder and those above it, up to the root of the Git repository.
  *
  * @param from Absolute path.
- * @returns The nearest folder with a config or `.tidewire`; else the nearest with a tsconfig.json or
+ * @returns The nearest folder with a config or the types in `.tidewire`; else the nearest with a tsconfig.json or
  *   package.json; else `from`.
  */
 export async function projectRoot(from: string): Promise<string> {
@@ -22,6 +22,20 @@ export async function projectRoot(from: string): Promise<string> {
     if (await exists(join(folder, ".git"))) break;
   }
   return likely ?? from;
+}
+
+/**
+ * Where packages belong: beside the config, wherever within the project somebody is.
+ *
+ * @param from Absolute path.
+ * @returns The nearest folder with a tidewire.yaml, up to the root of the Git repository; else `from`.
+ */
+export async function configFolder(from: string): Promise<string> {
+  for (const folder of upwards(from)) {
+    if (await exists(join(folder, "tidewire.yaml"))) return folder;
+    if (await exists(join(folder, ".git"))) break;
+  }
+  return from;
 }
 
 /** The nearest folder, `from` or above, in which there is something of this name. */

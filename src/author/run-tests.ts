@@ -1,7 +1,7 @@
 /** Runs the tests of plugins with the test runner that the executable carries. */
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, relative, resolve } from "node:path";
+import { join, relative } from "node:path";
 import { runBun } from "./bun-command.ts";
 
 /** Put in place by build.ts. */
@@ -10,7 +10,7 @@ declare const TIDEWIRE_CARRIES_TYPES: boolean | undefined;
 export interface RunTestsOptions {
   /** Absolute path of the folder that the tests run in. */
   readonly root: string;
-  /** Test files, and folders to look for them in; relative to `root`. */
+  /** Absolute paths of test files, and of folders to look for them in; none looks in all of `root`. */
   readonly paths: readonly string[];
   /** Runs them again whenever they, or what they import, are changed. */
   readonly watch: boolean;
@@ -34,8 +34,9 @@ const PATTERN = "**/*.test.{ts,tsx}";
  */
 export async function runTests({ root, paths, watch, name }: RunTestsOptions): Promise<number> {
   const files = await findTests(root, paths);
-  await using preload = await preloadFile();
-  const args = ["test", "--preload", preload.path];
+  await using folder = await runnerFolder();
+  // A plugin runs in a server, which reads no `.env` and no bunfig.toml: nor do its tests.
+  const args = ["test", `--config=${folder.bunfig}`, "--no-env-file", "--preload", folder.preload];
   if (watch) args.push("--watch");
   if (name !== null) args.push("--test-name-pattern", name);
   // A path that starts with a dot is that file alone; any other word would be part of a name.
@@ -49,8 +50,7 @@ export async function runTests({ root, paths, watch, name }: RunTestsOptions): P
  */
 export async function findTests(root: string, paths: readonly string[]): Promise<string[]> {
   const found = new Set<string>();
-  for (const path of paths.length > 0 ? paths : ["."]) {
-    const at = resolve(root, path);
+  for (const at of paths.length > 0 ? paths : [root]) {
     const stats = await stat(at).catch(() => null);
     if (!stats) throw new NoTestsError(`there is no file or folder ${at}`);
     if (stats.isFile()) found.add(at);
@@ -67,21 +67,33 @@ export async function findTests(root: string, paths: readonly string[]): Promise
   );
 }
 
-interface Preload extends AsyncDisposable {
-  readonly path: string;
+interface RunnerFolder extends AsyncDisposable {
+  readonly preload: string;
+  /** Says nothing: given to the runner, it reads no other. */
+  readonly bunfig: string;
 }
 
-/** From source the file itself; in the executable a copy on disk, which goes when the tests have ended. */
-async function preloadFile(): Promise<Preload> {
+/** What the runner needs on disk; it goes when the tests have ended. */
+async function runnerFolder(): Promise<RunnerFolder> {
+  const folder = await mkdtemp(join(tmpdir(), "tidewire-test-"));
+  const bunfig = join(folder, "bunfig.toml");
+  await Bun.write(bunfig, "");
+  return {
+    preload: await preloadFile(folder),
+    bunfig,
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/** From source the file itself; in the executable a copy on disk. */
+async function preloadFile(folder: string): Promise<string> {
   if (typeof TIDEWIRE_CARRIES_TYPES !== "boolean") {
-    const path = join(import.meta.dir, "harness/preload.ts");
-    return { path, [Symbol.asyncDispose]: async () => {} };
+    return join(import.meta.dir, "harness/preload.ts");
   }
   const { default: carried } = await import("./harness/preload.archive", {
     with: { type: "file" },
   });
-  const folder = await mkdtemp(join(tmpdir(), "tidewire-test-"));
   const path = join(folder, "tidewire-testing.js");
   await Bun.write(path, Bun.file(carried));
-  return { path, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
+  return path;
 }

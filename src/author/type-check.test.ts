@@ -167,9 +167,51 @@ await start(round, { options: { decimals: "1" } });
       "plugins/uses.ts TS2339",
     ]);
     expect(note).toBe(
-      `tsconfig.json does not know "tidewire", so an editor does not: give it "extends": "./.tidewire/tsconfig.json"`,
+      `tsconfig.json does not know "tidewire", so an editor does not: write plugins/tsconfig.json with { "extends": "../.tidewire/tsconfig.json" }`,
     );
     expect(await readFile(join(root, "tsconfig.json"), "utf8")).toBe(text);
+  });
+
+  test.each([
+    { module: "nodenext", composite: true, isolatedDeclarations: true, outDir: "dist" },
+    { module: "commonjs", target: "es2020", rootDir: "src", types: [] },
+    // What `tsc --init` writes.
+    {
+      module: "nodenext",
+      target: "esnext",
+      types: [],
+      sourceMap: true,
+      declaration: true,
+      declarationMap: true,
+      noUncheckedIndexedAccess: true,
+      exactOptionalPropertyTypes: true,
+      strict: true,
+      jsx: "react-jsx",
+      verbatimModuleSyntax: true,
+      isolatedModules: true,
+      noUncheckedSideEffectImports: true,
+      moduleDetection: "force",
+      skipLibCheck: true,
+    },
+    {
+      module: "node16",
+      rewriteRelativeImportExtensions: true,
+      emitDeclarationOnly: true,
+      declaration: true,
+    },
+  ])("checks as plugins are run, whatever compiles the project: %j", async (compilerOptions) => {
+    await write("package.json", `{ "type": "commonjs" }`);
+    await write("src/app.ts", "export const app: number = 'not checked';\n");
+    await write("plugins/round.ts", ROUND);
+    await write("plugins/uses.ts", `import round from "./round.ts";\nround.nam;\n`);
+    await write("tsconfig.json", JSON.stringify({ compilerOptions, include: ["src"] }));
+    await refreshTypes(root);
+    const { errors } = await checkTypes(root, [join(root, "plugins")], root);
+    expect(errors.map(({ file, code }) => `${file} ${code}`)).toEqual(["plugins/uses.ts TS2551"]);
+    // What the note says to do.
+    await write("plugins/tsconfig.json", `{ "extends": "../.tidewire/tsconfig.json" }`);
+    const known = await checkTypes(root, [join(root, "plugins")], root);
+    expect(known).toEqual({ errors, files: 2, note: null });
   });
 
   test("says what is wrong with a tsconfig.json", async () => {

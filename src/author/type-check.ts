@@ -6,7 +6,7 @@ import type { Diagnostic } from "../diagnostic/diagnostic.ts";
 import { runBun } from "./bun-command.ts";
 import { exists, nearest } from "./project-root.ts";
 import { readTypeErrors } from "./type-errors.ts";
-import { BASE_TSCONFIG, TYPES_FOLDER } from "./types-folder.ts";
+import { PLUGINS_TSCONFIG, TYPES_FOLDER } from "./types-folder.ts";
 import { writeJoinedTsconfig } from "./joined-tsconfig.ts";
 
 export interface TypeCheck {
@@ -28,7 +28,8 @@ export async function checkTypes(
   files: readonly string[],
   cwd: string,
 ): Promise<TypeCheck> {
-  const folder = await nearest(root, "tsconfig.json");
+  // That of the plugins alone comes before the project's, as it does for an editor.
+  const folder = await nearest(join(root, "plugins"), "tsconfig.json");
   const own = join(root, TYPES_FOLDER, "tsconfig.json");
   if (folder === null) return run(["-p", own, ...files], cwd, null);
   const theirs = join(folder, "tsconfig.json");
@@ -36,14 +37,9 @@ export async function checkTypes(
   if (!first.errors.some(isTidewireUnknown)) return first;
   const joined = await writeJoinedTsconfig(root, theirs, own);
   const note =
-    `${relative(cwd, theirs)} does not know "tidewire", so an editor does not: give it ` +
-    `"extends": "${extendsOf(folder, root)}"`;
+    `${relative(cwd, theirs)} does not know "tidewire", so an editor does not: ` +
+    `write ${relative(cwd, join(root, PLUGINS_TSCONFIG.file))} with ${PLUGINS_TSCONFIG.text}`;
   return run(["-p", joined, ...files], cwd, note);
-}
-
-function extendsOf(folder: string, root: string): string {
-  if (folder === root) return BASE_TSCONFIG;
-  return `./${relative(folder, join(root, BASE_TSCONFIG)).replaceAll("\\", "/")}`;
 }
 
 function isTidewireUnknown({ code, message }: Diagnostic): boolean {

@@ -57,6 +57,34 @@ test("readTypeErrors() says at the caret which hook it is about, and the last re
   );
 });
 
+test.each([
+  ["{ tranform(draft: any): any; }", '"tranform" is not a hook; did you mean "transform"?'],
+  ["{ on: () => void; clsoe: () => void; }", '"clsoe" is not a hook; did you mean "close"?'],
+  [
+    "{ filter(draft: any): any; }",
+    "setup returns hooks: source, transform, receive, authorize, joined, left, sink, close",
+  ],
+])("readTypeErrors() says of %p which hook was meant", async (returned, help) => {
+  const output = `plugins/a (1).ts(1,1): error TS2322: Type '() => ${returned}' is not assignable to type '(context: C) => Awaitable<Hooks>'.
+  Type '${returned}' is not assignable to type 'Awaitable<Hooks>'.
+`;
+  expect((await frames("setup() {", output))[0]).toEndWith(` ${help}`);
+});
+
+test("readTypeErrors() says what a mistyped import was meant to be", async () => {
+  const output = `plugins/a (1).ts(1,1): error TS2307: Cannot find module 'tidwire' or its corresponding type declarations.\n`;
+  expect((await frames("x", output))[0]).toEndWith('did you mean "tidewire"?');
+});
+
+test("readTypeErrors() names the installer that there is", async () => {
+  const output = `plugins/a (1).ts(1,1): error TS7016: Could not find a declaration file for module 'x'.
+  Try \`bun add -d @types/x\` if it exists or add a new declaration (.d.ts) file.
+`;
+  expect((await frames("x", output))[0]).toContain(
+    '  Try "tidewire plugin add @types/x" if it exists or add',
+  );
+});
+
 test("readTypeErrors() takes errors of no file", async () => {
   expect(await frames("", "error TS18003: No inputs were found.\n\nFound 1 error.\n")).toEqual([
     "error[TS18003]: No inputs were found.\n  --> the type checker",

@@ -2,9 +2,15 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Diagnostic, Place } from "../diagnostic/diagnostic.ts";
+import { HOOKS } from "../plugin/hooks.ts";
+import { suggest } from "../suggest.ts";
 
 const WITH_PLACE = /^(.+?)\((\d+),(\d+)\): error (TS\d+): (.*)$/;
 const WITHOUT_PLACE = /^error (TS\d+): (.*)$/;
+
+/** The checker's advice on what is missing; who has the executable alone has no other installer. */
+const INSTALLS =
+  /`(?:bun add|bun install|npm i|npm install)(?: -d| -D| --dev| --save-dev)? (\S+)`/g;
 
 /** What carets are drawn under: a word, a text in quotes, or a number. */
 const WORD =
@@ -45,7 +51,7 @@ export async function readTypeErrors(output: string, cwd: string): Promise<Diagn
       if (!sources.has(file)) sources.set(file, linesOf(resolve(cwd, file)));
       return {
         code,
-        message: message.join("\n"),
+        message: message.join("\n").replaceAll(INSTALLS, '"tidewire plugin add $1"'),
         file: file === "" ? "the type checker" : file,
         place: at && placeOf(await sources.get(file)!, ...at),
         help: helpFor(code, message),
@@ -69,16 +75,39 @@ function placeOf(lines: readonly string[], line: number, column: number): Place 
 
 function helpFor(code: string, message: readonly string[]): string | null {
   if (code === "TS2307") return packageHelp(message[0]!);
+  const unknown = unknownHook(message);
+  if (unknown !== null) return unknown;
   // What `setup` returns is compared as a whole: which of the hooks it is about stands deep within.
   const [hook] = message.flatMap((line) => HOOK_NAMED.exec(line)?.[1] ?? []);
   return hook === undefined ? null : `${hook}: ${message.at(-1)!.trim()}`;
 }
+
+/**
+ * What `setup` returns has nothing in common with hooks: the checker says that the one is not the other,
+ * and not that a name is mistyped. Where another hook is right, it says nothing at all.
+ */
+function unknownHook(message: readonly string[]): string | null {
+  const returned = message.flatMap((line) => NO_HOOKS.exec(line)?.[1] ?? []).at(-1);
+  if (returned === undefined) return null;
+  for (const [, name] of returned.matchAll(MEMBER)) {
+    if ((HOOKS as readonly string[]).includes(name!)) return null;
+    const meant = suggest(name!, HOOKS);
+    if (meant) return `"${name}" is not a hook; ${meant}`;
+  }
+  return `setup returns hooks: ${HOOKS.join(", ")}`;
+}
+
+const NO_HOOKS =
+  /^\s*Type '(\{.*\})' (?:is not assignable to type|has no properties in common with type) '(?:Awaitable<Hooks>|Hooks)'/;
+const MEMBER = /(?:^\{|[;}]) (?:async )?(?:readonly )?(\w+)\??[(:<]/g;
 
 const HOOK_NAMED = /^\s*(?:The types returned by|Types of property) '(\w+)/;
 
 function packageHelp(message: string): string | null {
   const name = /^Cannot find module '([^']+)'/.exec(message)?.[1];
   if (!name || /^[./]|^(node|bun):|^tidewire(\/|$)/.test(name)) return null;
+  const meant = suggest(name, ["tidewire", "tidewire/testing", "bun:test"]);
+  if (meant) return meant;
   return `is it an npm package? "tidewire plugin add ${packageOf(name)}" fetches it`;
 }
 

@@ -8,8 +8,14 @@ import { carriedTypes, type Files } from "./carried-types.ts";
 /** Stands beside the config. All that is in it can be written again, so Git is told to ignore it. */
 export const TYPES_FOLDER = ".tidewire";
 
-/** What a tsconfig.json extends in order to know `import … from "tidewire"`. */
-export const BASE_TSCONFIG = `./${TYPES_FOLDER}/tsconfig.json`;
+/**
+ * What makes an editor know `import … from "tidewire"` in a project with a tsconfig.json of its own: that
+ * one may be for a program which is compiled in another way, and need not be changed.
+ */
+export const PLUGINS_TSCONFIG = {
+  file: "plugins/tsconfig.json",
+  text: `{ "extends": "../${TYPES_FOLDER}/tsconfig.json" }`,
+};
 
 /** Tells which Tidewire wrote the folder. */
 const STAMP = "version";

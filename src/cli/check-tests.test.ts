@@ -151,7 +151,7 @@ ok      the second
   });
 });
 
-test("what hooks throw is shown below the test that it made fail", async () => {
+test("what hooks throw is shown below the test, also one that passes by it", async () => {
   const { code, stdout } = await run({
     "bad.ts": plugin("bad", `return { transform() { throw new Error("made to fail"); } };`),
     "unset.ts": plugin("unset", `throw new Error("no setup today");`),
@@ -170,7 +170,9 @@ tests:
   expect(stdout).toContain("FAILED  dropped\n");
   expect(stdout).toMatch(/log: error \(bad\): .*transform/);
   expect(stdout).toContain("made to fail");
-  expect(stdout).toContain("ok      dropped as it should be\n");
+  expect(stdout).toContain(
+    "ok      dropped as it should be\n  log: error (bad): plugin failed in transform",
+  );
   expect(stdout).toContain("FAILED  not set up\n");
   expect(stdout).toContain("no setup today");
   expect(stdout).toContain("ok      not concerned\n\n2 passed, 2 failed\n");

@@ -5,7 +5,8 @@ import type { Command } from "./command.ts";
 /** Column at which the summaries start. */
 const SUMMARY_AT = 38;
 
-export function formatHelp(commands: readonly Command[]): string {
+/** @param commands All of them, or those that somebody asks about. */
+export function formatHelp(commands: readonly Command[], isAll = true): string {
   const lines = commands.map((command) => {
     const call = `  tidewire ${callOf(command)}`;
     const gap =
@@ -15,7 +16,7 @@ export function formatHelp(commands: readonly Command[]): string {
   return `Tidewire ${VERSION}: one binary, one YAML file, every realtime transport.
 
 ${lines.join("\n")}
-  ${"tidewire help".padEnd(SUMMARY_AT - 2)}print this
+  ${"tidewire help".padEnd(SUMMARY_AT - 2)}${isAll ? "print this" : "list all commands"}
 
 Exit codes: 0 fine, 1 failed, 2 wrong usage, 78 wrong config.
 `;

@@ -10,15 +10,25 @@ import { callOf, formatHelp } from "./help.ts";
 export async function main(args: readonly string[]): Promise<number> {
   const [first] = args;
   if (first === "help" || args.includes("--help") || args.includes("-h")) {
-    process.stdout.write(formatHelp(COMMANDS));
+    const words = first === "help" ? args.slice(1) : args;
+    process.stdout.write(helpFor(words.filter((word) => word !== "--help" && word !== "-h")));
     return EXIT.fine;
   }
   const parsed = parse(first === "--version" || first === "-v" ? ["version"] : args);
   if ("wrong" in parsed) {
-    process.stderr.write(`tidewire: ${parsed.wrong}\n\n${formatHelp(COMMANDS)}`);
+    process.stderr.write(`tidewire: ${parsed.wrong}\n\n${helpFor(args)}`);
     return EXIT.usage;
   }
   return parsed.command.run(parsed.call);
+}
+
+/** Of the command that arguments name, so that what is wrong does not scroll away; else of all. */
+function helpFor(args: readonly string[]): string {
+  const [first, second] = args;
+  const named = byName(`${first} ${second}`) ?? byName(first ?? "");
+  const group = COMMANDS.filter(({ name }) => named === undefined && name.startsWith(`${first} `));
+  const about = named ? [named] : group;
+  return about.length > 0 ? formatHelp(about, false) : formatHelp(COMMANDS);
 }
 
 type Parsed = { readonly command: Command; readonly call: Call } | { readonly wrong: string };

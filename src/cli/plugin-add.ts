@@ -6,6 +6,7 @@ import {
   type AddedPackage,
   type Installed,
 } from "../author/npm-install.ts";
+import { configFolder } from "../author/project-root.ts";
 import { manifestName, readPackage, useSnippet, type PackageKind } from "../author/npm-plugin.ts";
 import { visibleText } from "../diagnostic/visible-text.ts";
 import type { Command } from "./command.ts";
@@ -17,13 +18,13 @@ export const pluginAddCommand: Command = {
   summary: "install an npm package beside the config",
   operands: { min: 1, max: 100 },
   options: { dir: { type: "string" }, json: { type: "boolean" } },
-  run: ({ operands, options }) =>
-    pluginAdd(operands, directoryOf(options["dir"]), options["json"] === true),
+  run: async ({ operands, options }) =>
+    pluginAdd(operands, await directoryOf(options["dir"]), options["json"] === true),
 };
 
-/** The folder that the config is in: what `--dir` says, or this one. */
-export function directoryOf(option: string | boolean | undefined): string {
-  return resolve(typeof option === "string" ? option : ".");
+/** The folder that the config is in: what `--dir` says, or this one, or the nearest above with a config. */
+export async function directoryOf(option: string | boolean | undefined): Promise<string> {
+  return typeof option === "string" ? resolve(option) : configFolder(process.cwd());
 }
 
 async function pluginAdd(
@@ -61,6 +62,9 @@ async function pluginAdd(
 function tell({ name, version }: AddedPackage, kind: PackageKind, where: string): string {
   const added = `added ${name} ${version} to ${where}`;
   if (kind.error) return `${added}\n`;
+  if (name.startsWith("@types/")) {
+    return `${added}\nIt declares the types of another package, for editors and "tidewire plugin check".\n`;
+  }
   if (!kind.plugin) {
     return `${added}\nIt is no plugin; plugins can import it: import … from "${name}"\n`;
   }

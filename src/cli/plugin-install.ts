@@ -12,7 +12,7 @@ export const pluginInstallCommand: Command = {
   summary: "install what the lock file says, in a fresh checkout",
   operands: { min: 0, max: 0 },
   options: { dir: { type: "string" } },
-  run: ({ options }) => pluginInstall(directoryOf(options["dir"])),
+  run: async ({ options }) => pluginInstall(await directoryOf(options["dir"])),
 };
 
 async function pluginInstall(directory: string): Promise<number> {

@@ -48,9 +48,7 @@ export async function pluginNew(name: string, hooks: readonly TemplateHook[]): P
     const { created } = await writeNewFiles(root, { ...files, ...(isKnown ? {} : TSCONFIG) });
     await refreshTypes(root);
     process.stdout.write(`${created.map((path) => `created ${place(path)}\n`).join("")}
-Use it in ${place(DEFAULT_CONFIG)}, such as:
-
-${use}
+${await usage(root, place(DEFAULT_CONFIG), use)}
 Next:
   tidewire plugin check   checks its types
   tidewire plugin test    runs its test
@@ -59,6 +57,12 @@ Next:
   } catch (error) {
     return fail((error as Error).message, EXIT.failed);
   }
+}
+
+/** How a config uses it, to be pasted: one that is there has its `channels:` already. */
+async function usage(root: string, config: string, use: string): Promise<string> {
+  if (!(await exists(join(root, DEFAULT_CONFIG)))) return `Use it in ${config}, such as:\n\n${use}`;
+  return `Use it in ${config}, such as, below its "channels:":\n\n${use.replace(/^channels:\n/, "")}`;
 }
 
 function fail(message: string, code: number): number {

@@ -11,7 +11,7 @@ export const pluginRemoveCommand: Command = {
   summary: "take an npm package away again",
   operands: { min: 1, max: 100 },
   options: { dir: { type: "string" } },
-  run: ({ operands, options }) => pluginRemove(operands, directoryOf(options["dir"])),
+  run: async ({ operands, options }) => pluginRemove(operands, await directoryOf(options["dir"])),
 };
 
 async function pluginRemove(names: readonly string[], directory: string): Promise<number> {

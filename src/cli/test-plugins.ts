@@ -1,4 +1,6 @@
 /** `tidewire plugin test [files or folders]`: runs the tests of plugins. */
+import { resolve } from "node:path";
+import { projectRoot } from "../author/project-root.ts";
 import { NoTestsError, runTests } from "../author/run-tests.ts";
 import { visibleText } from "../diagnostic/visible-text.ts";
 import type { Command } from "./command.ts";
@@ -16,9 +18,11 @@ export const pluginTestCommand: Command = {
   async run({ operands, options }) {
     const name = options["test-name-pattern"];
     try {
+      const cwd = process.cwd();
       return await runTests({
-        root: process.cwd(),
-        paths: operands,
+        // The same wherever within a project it is called: paths in tests start there.
+        root: await projectRoot(cwd),
+        paths: operands.map((operand) => resolve(cwd, operand)),
         watch: options["watch"] === true,
         name: typeof name === "string" ? name : null,
       });

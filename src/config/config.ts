@@ -71,6 +71,8 @@ export interface Limits {
   readonly connections: number;
   /** Pattern channels alive at once. */
   readonly channels: number;
+  /** Worker threads that pattern channels may have for isolated plugins. */
+  readonly workers: number;
   /** Drafts of one channel that may wait for its transforms. */
   readonly waiting: number;
 }

@@ -29,6 +29,7 @@ describe("loadConfig() of a config that says nothing but a channel", () => {
         message: 1024 ** 2,
         connections: 100_000,
         channels: 10_000,
+        workers: 100,
         waiting: 1024,
       },
       sse: { retryMs: 2000, heartbeatMs: 15_000 },
@@ -70,7 +71,7 @@ server:
   cors: [https://example.org, "http://localhost:3000"]
 control: { listen: "unix:/run/tidewire.sock", token: abc }
 broker: { use: memory }
-limits: { buffer: 64KiB, message: 1.5MiB, connections: 5, channels: 6, waiting: 7 }
+limits: { buffer: 64KiB, message: 1.5MiB, connections: 5, channels: 6, workers: 8, waiting: 7 }
 sse: { retry: 0s, heartbeat: 1m }
 shutdown: { drain: 500ms }
 log: { level: debug, format: json }
@@ -101,6 +102,7 @@ channels:
       message: 1_572_864,
       connections: 5,
       channels: 6,
+      workers: 8,
       waiting: 7,
     });
     expect(config.sse).toEqual({ retryMs: 0, heartbeatMs: 60_000 });

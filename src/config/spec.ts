@@ -128,6 +128,12 @@ const Limits = keys(
       default: 10_000,
       description: "Channels of patterns that are alive at once.",
     }),
+    workers: t.Integer({
+      minimum: 1,
+      default: 100,
+      description:
+        "Worker threads of plugins with `isolate` in channels of patterns, about 8 MiB each; a channel that would need one more is refused.",
+    }),
     waiting: t.Integer({
       minimum: 1,
       default: 1024,

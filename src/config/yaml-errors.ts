@@ -11,9 +11,13 @@ export function reportYamlErrors(document: Document, lines: LineCounter, problem
   }
   // One mistake often leads the parser to several errors on its line: the first is the one to mend.
   const reported = new Set<number>();
+  let hasTab = false;
   for (const error of [...document.errors, ...document.warnings].toSorted(byPlace)) {
     const { line } = lines.linePos(error.pos[0]);
     if (reported.has(line)) continue;
+    // After a tab the parser has lost its columns: it finds all that follows in the wrong one.
+    if (hasTab && error.code === "BAD_INDENT") continue;
+    hasTab ||= error.code === "TAB_AS_INDENT";
     reported.add(line);
     const { code, span, message, help } = explain(error, document, problems.text);
     problems.report(code, span, message, help);

@@ -17,14 +17,16 @@ const MAX_LINES = 60;
 /** Log lines of one test that are shown. */
 const MAX_LOGGED = 5;
 
-/** One test's line, and, where it failed, why. */
+/** One test's line, and, where it failed, why; what hooks threw is shown of any, which may pass by it. */
 export function formatOutcome(outcome: Outcome, { color = false }: FormatOptions = {}): string {
   const paint = (style: string) => (text: string) =>
     color ? `\u001b[${style}m${text}\u001b[0m` : text;
   const [red, green, blue, bold] = [paint("31"), paint("32"), paint("1;34"), paint("1")];
-  const { test, failures, logged } = outcome;
+  const { test, failures } = outcome;
   const name = visibleText(test.name);
-  if (failures.length === 0) return `${green("ok")}      ${name}\n`;
+  if (failures.length === 0) {
+    return [`${green("ok")}      ${name}`, ...formatLog(worthTelling(outcome)), ""].join("\n");
+  }
   const colors: FrameColors = { gutter: blue, caret: paint("1;31") };
   const parts = failures.map((failure) => {
     const { place } = failure;
@@ -41,9 +43,7 @@ export function formatOutcome(outcome: Outcome, { color = false }: FormatOptions
     if (more > 0) lines.push(`  … and ${more} lines more`);
     return lines.join("\n");
   });
-  parts.push(...logged.slice(0, MAX_LOGGED).map(formatLogged));
-  if (logged.length > MAX_LOGGED)
-    parts.push(`  … and ${logged.length - MAX_LOGGED} log lines more`);
+  parts.push(...formatLog(worthTelling(outcome)));
   return `${red("FAILED")}  ${bold(name)}\n${parts.join("\n")}\n\n`;
 }
 
@@ -62,7 +62,8 @@ export function hasFailed({ failures }: Outcome): boolean {
 }
 
 /** An outcome for scripts. */
-export function outcomeJson({ test, failures, logged }: Outcome) {
+export function outcomeJson(outcome: Outcome) {
+  const { test, failures } = outcome;
   return {
     name: test.name,
     file: test.file,
@@ -74,8 +75,19 @@ export function outcomeJson({ test, failures, logged }: Outcome) {
       column: place.column,
       diff: diff.map(({ sign, text }: DiffLine) => `${sign} ${text}`),
     })),
-    logged: failures.length === 0 ? [] : logged.map(toText),
+    logged: worthTelling(outcome).map(toText),
   };
+}
+
+/** A refusal that a test asks for is logged too: of one that passed only what hooks threw is told. */
+function worthTelling({ failures, logged }: Outcome): readonly LogLine[] {
+  return failures.length > 0 ? logged : logged.filter(({ level }) => level === "error");
+}
+
+function formatLog(logged: readonly LogLine[]): string[] {
+  const lines = logged.slice(0, MAX_LOGGED).map(formatLogged);
+  const more = logged.length - MAX_LOGGED;
+  return more > 0 ? [...lines, `  … and ${more} log lines more`] : lines;
 }
 
 function formatLogged(line: LogLine): string {

@@ -1,4 +1,5 @@
 /** Knows how many calls of `fetch` are under way, so that held time stands still for them. */
+import { showAuthors } from "./call-site.ts";
 
 type Fetch = typeof globalThis.fetch;
 
@@ -56,6 +57,9 @@ async function count<T>(work: Promise<T>): Promise<T> {
   underWay++;
   try {
     return await work;
+  } catch (error) {
+    showAuthors(error);
+    throw error;
   } finally {
     underWay--;
     ended++;

@@ -1,15 +1,22 @@
 /** Ends what a test has started and not ended, such as one that failed or timed out. */
+import { showAuthors } from "./call-site.ts";
 import { TestChannel } from "./test-channel.ts";
 
+interface Started {
+  readonly channel: TestChannel;
+  /** Frames of whoever started it. */
+  readonly caller: readonly string[];
+}
+
 /** Started in the test that runs now, or before it. */
-let started: TestChannel[] = [];
+let started: Started[] = [];
 /** Tests that run now; more than one when they are concurrent. */
 let running = 0;
 
 /** Remembers what a test has started, until its end. */
-export function hold(channel: TestChannel): TestChannel {
+export function hold(channel: TestChannel, caller: readonly string[]): TestChannel {
   // Outside of any test, such as in `beforeAll`, whoever started it ends it.
-  if (running > 0) started.push(channel);
+  if (running > 0) started.push({ channel, caller });
   return channel;
 }
 
@@ -29,7 +36,11 @@ export async function testEnds(): Promise<void> {
   if (running > 0) return;
   const ending = started;
   started = [];
-  for (const channel of ending) await channel[Symbol.asyncDispose]();
-  const errors = ending.flatMap(TestChannel.unheardOf);
-  if (errors.length > 0) throw errors[0];
+  for (const { channel } of ending) await channel[Symbol.asyncDispose]();
+  for (const { channel, caller } of ending) {
+    const [error] = TestChannel.unheardOf(channel);
+    if (!error) continue;
+    showAuthors(error, caller);
+    throw error;
+  }
 }

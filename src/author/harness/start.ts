@@ -90,7 +90,7 @@ export async function start<Options extends TObject>(
 ): Promise<TestChannel> {
   const { options: given, ...channel } = options;
   const uses = [{ plugin: plugin as Plugin | string, options: given }];
-  return fromCaller(start, () => open(uses, channel));
+  return fromCaller(start, (caller) => open(uses, channel, caller));
 }
 
 /**
@@ -122,10 +122,14 @@ export async function startChannel(
   uses: readonly Use[],
   options: ChannelOptions = {},
 ): Promise<TestChannel> {
-  return fromCaller(startChannel, () => open(uses, options));
+  return fromCaller(startChannel, (caller) => open(uses, options, caller));
 }
 
-async function open(uses: readonly Use[], options: ChannelOptions): Promise<TestChannel> {
+async function open(
+  uses: readonly Use[],
+  options: ChannelOptions,
+  caller: readonly string[],
+): Promise<TestChannel> {
   const { channel = "test", params = {}, directory = process.cwd(), publish = "nobody" } = options;
   const limitMs = parseDuration(options.limit ?? "4s");
   const loaded = await Promise.all(uses.map((one) => load(one, directory)));
@@ -141,7 +145,7 @@ async function open(uses: readonly Use[], options: ChannelOptions): Promise<Test
     const at = { channel, params, directory, publish, kept, time, progress };
     const stage = await setStage({ uses: loaded, ...at });
     const end = () => stage.end().finally(release);
-    return hold(new TestChannel(stage, end));
+    return hold(new TestChannel(stage, end), caller);
   } catch (error) {
     release();
     throw error;

@@ -51,7 +51,8 @@ export class TestChannel implements AsyncDisposable {
   constructor(stage: Stage, end: () => Promise<void>) {
     this.#stage = stage;
     this.#endStage = end;
-    const advance = (duration: string | number) => this.#advance(duration);
+    const advance = (duration: string | number) =>
+      fromCaller(advance, () => this.#advance(duration));
     this.clock = {
       advance,
       get now() {
@@ -251,8 +252,10 @@ export class TestChannel implements AsyncDisposable {
    * @throws {PluginError} What a hook threw that no call has thrown before.
    */
   async close(): Promise<void> {
-    await this.#end();
-    this.#throwFailure();
+    return fromCaller(this.close, async () => {
+      await this.#end();
+      this.#throwFailure();
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -116,7 +116,7 @@ export class TestClient {
 
   /** Goes away: `left` is called if it had joined. Returns when it has ended. */
   async leave(): Promise<void> {
-    await this.#actions.leave(() => this.#disconnect());
+    await fromCaller(this.leave, () => this.#actions.leave(() => this.#disconnect()));
   }
 
   async #send(data: unknown, raw: string | undefined, event: string | undefined): Promise<Sent[]> {
