@@ -3,6 +3,7 @@ import { Kind } from "@sinclair/typebox";
 import type { Place } from "../diagnostic/diagnostic.ts";
 import { closestWord } from "../suggest.ts";
 import { checkDefaults } from "./check-defaults.ts";
+import { findNoSchema, isSchema } from "./check-schema.ts";
 import { PluginLoadError, type PluginLoadErrorCode } from "./errors.ts";
 import {
   findCommonJs,
@@ -88,6 +89,11 @@ export function checkPlugin(
     const help = "they must be made with t.Object({ … })";
     throw wrong(`its options are ${kindOf(options)}`, help, "options");
   }
+  const none = options === undefined ? null : findNoSchema(options as never);
+  if (none) {
+    const help = "each is made with t: `t.Integer()`, `t.String()`, `t.Array(t.String())` …";
+    throw wrong(`${none.message}, which is no schema`, help, none.option);
+  }
   const bad = options === undefined ? null : checkDefaults(options as never);
   if (bad) throw wrong(bad.message, bad.help, bad.option);
   return plugin as Plugin;
@@ -97,13 +103,8 @@ function wholeExport(source: string): Place | null {
   return findDefaultExport(source) ?? findCommonJs(source);
 }
 
-/** `Kind` is in the symbol registry: a schema made by another copy of TypeBox has it too. */
 function isObjectSchema(options: unknown): boolean {
-  return (
-    typeof options === "object" &&
-    options !== null &&
-    (options as { [Kind]?: unknown })[Kind] === "Object"
-  );
+  return isSchema(options) && options[Kind] === "Object";
 }
 
 function suggest(key: string): string {

@@ -1,4 +1,5 @@
 /** Makes an error that a plugin's author can act on out of what a failed `import()` throws. */
+import { dirname, relative } from "node:path";
 import type { Place } from "../diagnostic/diagnostic.ts";
 import { describe, PluginLoadError, type SourceMistake, type SourcePlace } from "./errors.ts";
 import { findImport, findImportedName } from "./find-in-source.ts";
@@ -14,6 +15,8 @@ import { authorStack, packageOf, readStack } from "./stack.ts";
  * `ResolveMessage` for an import that leads nowhere, and whatever the file itself throws.
  */
 export function explainImportFailure(use: string, file: string, error: unknown): PluginLoadError {
+  const gone = goneFile(error, file);
+  if (gone) return failure("unresolved-import", use, [gone], error);
   const syntax = syntaxErrors(error, file);
   if (syntax.length > 0) return failure("syntax", use, syntax, error);
   const sources = Sources.of(file);
@@ -62,6 +65,33 @@ function syntaxErrors(error: unknown, fallback: string): SourceMistake[] {
   if (!position) return [{ ...base, file: fallback, place: null }];
   const { file, line, column, lineText, length } = position;
   return [{ ...base, file, place: placeExactly(line, lineText, column, length) }];
+}
+
+/** A file that was there at an earlier import: Bun still knows where it was, and can't read it. */
+function goneFile(error: unknown, entry: string): SourceMistake | null {
+  const path = /^ENOENT reading "(.+)"$/s.exec(describe(error))?.[1];
+  if (path === undefined) return null;
+  const sources = Sources.of(entry);
+  for (const file of sources.files) {
+    const text = sources.text(file) ?? "";
+    for (const specifier of specifiersOf(file, path)) {
+      if (findImport(text, specifier)) return unresolved(file, specifier, sources);
+    }
+  }
+  return {
+    code: "unresolved-import",
+    message: `the file ${path}, which it imports, is gone`,
+    file: entry,
+    place: null,
+    help: null,
+  };
+}
+
+/** The ways in which `file` may name `path`. */
+function specifiersOf(file: string, path: string): string[] {
+  const way = relative(dirname(file), path).replaceAll("\\", "/");
+  const dotted = way.startsWith(".") ? way : `./${way}`;
+  return [dotted, dotted.replace(/\.[cm]?[jt]sx?$/, ""), dotted.replace(/\.ts$/, ".js"), path];
 }
 
 /** Bun does not say where an import stands that leads nowhere. */

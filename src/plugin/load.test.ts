@@ -223,6 +223,21 @@ describe("a file that is no plugin", () => {
     );
   });
 
+  test("an imported file that is deleted after it was loaded is told at its import", async () => {
+    const at = await write({
+      "plugin.ts": `import { definePlugin } from "tidewire";\nimport { k } from "./lib/k.ts";\nexport default definePlugin({ name: "p" + k, setup: () => ({}) });`,
+      "lib/k.ts": "export const k = 1;",
+    });
+    await loadPlugin("./plugin.ts", at);
+    await rm(join(at, "lib/k.ts"));
+    const error = await failure("./plugin.ts", at);
+    expect(error).toMatchObject({
+      code: "unresolved-import",
+      place: { file: join(at, "plugin.ts"), line: 2, column: 19 },
+    });
+    expect(error.message).toContain(`can't find "./lib/k.ts"`);
+  });
+
   test("an import of what the sdk does not have is told with what was meant, or what it has", async () => {
     const error = await failureOf(`import { defineplugin } from "tidewire"; defineplugin();`);
     expect(error.code).toBe("unresolved-import");
