@@ -20,6 +20,7 @@ import { Reports } from "./reports.ts";
 import type { Client, CommittedMessage, Emitted, Plugin, Store } from "./sdk.ts";
 import { SinkQueue, type SinkLimits } from "./sink-queue.ts";
 import { SourceRunner } from "./source-runner.ts";
+import { SetupLimit } from "./setup-limit.ts";
 import { Sources } from "./source-text.ts";
 import { createStore, useName } from "./store.ts";
 import { isThenable } from "./thenable.ts";
@@ -53,6 +54,8 @@ export interface InstanceOptions {
   readonly random: () => number;
   readonly setupMs: number;
   readonly closeMs: number;
+  /** Aborts when the server stops: a setup that has begun then has `closeMs` left. */
+  readonly stopping?: AbortSignal | undefined;
   readonly sinkLimits: SinkLimits;
   /** What becomes of a draft that its transform fails on; `drop` by default. */
   readonly onError?: OnError | undefined;
@@ -127,15 +130,16 @@ export class PluginInstance {
 
   /** @throws {PluginError} When `setup` throws, takes too long, or returns what is no set of hooks. */
   async setup(): Promise<void> {
-    const { plugin, clock, setupMs, channel, random, publish, sinkLimits } = this.#options;
+    const { plugin, clock, channel, random, publish, sinkLimits } = this.#options;
     const work = (async (): Promise<unknown> => plugin.setup(this.#context()))();
     let returned: unknown;
     const settled = new AbortController();
     void clock.delay(SLOW_SETUP_MS, settled.signal).then(() => {
       if (!settled.signal.aborted) this.#options.log.warn("waiting for the plugin's setup");
     });
+    const limit = new SetupLimit(this.#options, () => this.abort());
     try {
-      returned = await within(work, setupMs, clock);
+      returned = await limit.within(work);
     } catch (error) {
       throw this.reports.located(this.reports.error("setup", error));
     } finally {
@@ -153,7 +157,7 @@ export class PluginInstance {
         },
         () => {},
       );
-      throw this.reports.located(this.reports.timeout("setup", setupMs));
+      throw this.reports.located(this.reports.timeout("setup", limit.ms));
     }
     // Before the check: a plugin that is refused may have opened something.
     this.#close = closeOf(returned);
@@ -228,6 +232,7 @@ export class PluginInstance {
 
   /** No message comes any more: lets go of what the plugin ran in. */
   end(): void {
+    this.others.end();
     this.#end?.();
   }
 

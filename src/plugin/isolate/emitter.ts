@@ -25,6 +25,7 @@ export class Emitter {
 
   /** The worker may have a bounded number of these on their way: each that is taken gives one back. */
   take(emission: Emission, life: Life): void {
+    if (typeof emission.emitted !== "object") throw new TypeError("nothing was emitted");
     this.#waiting.push({ emission, life });
     if (this.#waiting.length === 1) this.#go();
   }
@@ -38,6 +39,11 @@ export class Emitter {
   #go(): void {
     for (let first = this.#waiting[0]; first; first = this.#waiting[0]) {
       const { emission, life } = first;
+      if (life.isOver && "produce" in emission.emitted) {
+        // What would give it ended with its worker.
+        this.#waiting.shift();
+        continue;
+      }
       if (!withTrail(emission.trail, () => this.#emit(emission, life))) {
         void this.#clock.delay(FULL_DELAY_MS, this.#closed.signal).then(() => this.#go());
         return;

@@ -4,10 +4,12 @@ import { currentTrail, withTrail } from "../../channel/trail.ts";
 import { HookResultError } from "../errors.ts";
 import { checkHooks, type BoundHooks } from "../hooks.ts";
 import { kindOf } from "../kind-of.ts";
-import { loadPlugin } from "../load.ts";
+import { loadPlugin, type LoadedPlugin } from "../load.ts";
+import { readGraph } from "../module-graph.ts";
 import type { Client } from "../sdk.ts";
 import { openIterator, type AnyIterator } from "../source-runner.ts";
 import { isThenable } from "../thenable.ts";
+import { Said } from "./flow.ts";
 import { GuestClients, toAccessRequest } from "./guest-clients.ts";
 import { createGuestContext, Emissions } from "./guest-context.ts";
 import type { Ask, Call, Start, ToGuest, ToHost } from "./wire.ts";
@@ -30,6 +32,7 @@ export class Guest {
   readonly #runs = new Map<number, AnyIterator>();
   #lastAsked = 0;
   #start: Start | null = null;
+  #said: Said | null = null;
   #name = "";
   #hooks: BoundHooks = {};
   /** Of what setup gave: the only hook that is there where setup is refused. */
@@ -80,10 +83,11 @@ export class Guest {
   /** What happens outside of any hook is logged, as in the server's own thread. */
   stray(what: "unhandled rejection" | "uncaught exception", error: unknown): void {
     const errors = { error: toWireError(error) };
-    this.#send({ say: "log", level: "error", message: what, fields: {}, errors });
+    this.#post({ say: "log", level: "error", message: what, fields: {}, errors });
   }
 
   readonly #post = (message: ToHost): void => {
+    this.#said?.wait(message);
     try {
       this.#send(message);
     } catch (error) {
@@ -134,7 +138,8 @@ export class Guest {
 
   async #setup(start: Start): Promise<string[]> {
     this.#start = start;
-    const { plugin } = await loadPlugin(start.use, start.directory);
+    this.#said = new Said(start.taken);
+    const { plugin } = await this.#load(start);
     this.#name = plugin.name;
     this.#send({ say: "loaded" });
     const { signal } = this.#controller;
@@ -148,6 +153,21 @@ export class Guest {
     if (typeof close === "function") this.#close = close.bind(returned) as () => unknown;
     this.#hooks = checkHooks(returned, plugin.name, start.channel.name);
     return Object.keys(this.#hooks);
+  }
+
+  /** A worker reads the file itself, which may have been written since the server did. */
+  async #load({ use, directory, version }: Start): Promise<LoadedPlugin> {
+    const compare = (now: string | null | undefined) => {
+      if (version !== null && now !== version) this.#send({ say: "changed" });
+    };
+    try {
+      const loaded = await loadPlugin(use, directory);
+      compare(loaded.version);
+      return loaded;
+    } catch (error) {
+      if (version !== null) compare(readGraph(use).hash);
+      throw error;
+    }
   }
 
   #hook(name: "receive" | "authorize" | "transform" | "source") {

@@ -34,7 +34,13 @@ const CLOSE_MS = 5000;
  * wait; clients that are present are told of by `joined` again.
  */
 export function isolate(loaded: LoadedPlugin, options: IsolateOptions): Plugin {
-  const { clock = systemClock, random = Math.random, timeoutMs, memory } = options;
+  const {
+    clock = systemClock,
+    random = Math.random,
+    timeoutMs,
+    memory,
+    workers = Infinity,
+  } = options;
   return {
     ...loaded.plugin,
     setup: async (context) => {
@@ -43,7 +49,8 @@ export function isolate(loaded: LoadedPlugin, options: IsolateOptions): Plugin {
         use: loaded.file ?? loaded.use,
         plugin: loaded.plugin.name,
         context: context as SetupContext<unknown>,
-        limits: { timeoutMs, memory },
+        limits: { timeoutMs, memory, workers },
+        version: loaded.version ?? null,
         clock,
         random,
         onRestart: () => void tellPresent(lives, present, context.log),

@@ -3,6 +3,7 @@ import type { Draft } from "../../channel/message.ts";
 import { TransformFailure, type BatchResult } from "../../channel/pipeline.ts";
 import { currentTrail } from "../../channel/trail.ts";
 import type { Clock } from "../clock.ts";
+import { Taken } from "./flow.ts";
 import { Watch } from "./watch.ts";
 import type { Call, ToGuest, ToHost } from "./wire.ts";
 import { decodeResults, encodeDrafts, fromWireResult, type WireResult } from "./wire-drafts.ts";
@@ -29,6 +30,7 @@ interface Pending {
 export class Life {
   /** Resolves with the reason when the worker has ended. */
   readonly ended: Promise<string>;
+  readonly taken = new Taken();
   readonly #options: LifeOptions;
   readonly #worker: Worker;
   readonly #watch: Watch;
@@ -52,7 +54,14 @@ export class Life {
       isBusy: () => this.#pending.size > 0,
       onBad: (reason) => this.end(reason),
     });
-    this.#worker.onmessage = ({ data }: { data: ToHost }) => this.#take(data);
+    this.#worker.onmessage = ({ data }: { data: ToHost }) => {
+      try {
+        this.#take(data);
+      } catch {
+        // The plugin, or a package of its own, has posted it past `Guest`.
+        this.end("posted a message that is no answer of a plugin");
+      }
+    };
     this.#worker.addEventListener("messageerror", () => this.end("said what can't be read"));
     this.#worker.addEventListener("error", (event) => {
       event.preventDefault();
@@ -158,20 +167,23 @@ export class Life {
   }
 
   #take(message: ToHost): void {
-    this.#watch.sign();
     if (typeof message === "string") {
+      this.#watch.sign();
       const { id, results } = decodeResults(message);
       this.#settle(id)?.resolve(results);
       return;
     }
     switch (message.say) {
       case "answer":
+        this.#watch.sign();
         this.#settle(message.id)?.resolve(message.value);
         break;
       case "transformed":
+        this.#watch.sign();
         this.#settle(message.id)?.resolve(message.results);
         break;
       case "failure": {
+        this.#watch.sign();
         const pending = this.#settle(message.id);
         pending?.reject(fromWireError(message.error, pending.where));
         break;
@@ -180,9 +192,12 @@ export class Life {
         this.#watch.loaded();
         break;
       case "alive":
+        this.#watch.sign();
         this.#watch.report(message.heap);
         break;
       default:
+        // No sign of life: an endless loop may log, or send, and answers nobody all the same.
+        this.taken.take(message);
         this.#options.onMessage(message);
     }
   }

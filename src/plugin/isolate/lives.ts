@@ -8,7 +8,8 @@ import type { SetupContext } from "../sdk.ts";
 import { Emitter } from "./emitter.ts";
 import { HostClients } from "./host-clients.ts";
 import { Life } from "./life.ts";
-import type { Ask, ToHost } from "./wire.ts";
+import { takePlace } from "./places.ts";
+import type { Ask, Start, ToHost } from "./wire.ts";
 import { WorkerDownError, WorkerEndedError } from "./worker-errors.ts";
 import { fromWireError, toWireError, type WireError } from "./wire-error.ts";
 
@@ -17,12 +18,16 @@ export interface IsolateLimits {
   readonly timeoutMs: number;
   /** Bytes that a worker may hold. */
   readonly memory: number;
+  /** Workers that channels of patterns may have, all together. Default: no limit. */
+  readonly workers?: number;
 }
 
 export interface LivesOptions {
   /** A name that ships, or the absolute path of a file. */
   readonly use: string;
   readonly plugin: string;
+  /** What the server has loaded: see `LoadedPlugin`. */
+  readonly version: string | null;
   readonly context: SetupContext<unknown>;
   readonly limits: IsolateLimits;
   readonly clock: Clock;
@@ -57,6 +62,7 @@ export class Lives {
   /** Restarts since it was last well for a while. */
   #attempt = 0;
   #upSinceMs = 0;
+  #givePlace: (() => void) | null = null;
 
   constructor(options: LivesOptions) {
     this.#options = options;
@@ -86,13 +92,23 @@ export class Lives {
    * Starts the first worker.
    *
    * @returns The hooks that the plugin has.
+   * @throws {RangeError} When channels of patterns have as many as they may.
    * @throws What its setup throws.
    */
   async start(): Promise<ReadonlySet<HookName>> {
     const { signal } = this.#options.context;
     signal.addEventListener("abort", () => this.#next.resolve(null), { once: true });
-    const names = await this.#begin();
-    return new Set(names);
+    const { context, limits } = this.#options;
+    const { name, params } = context.channel;
+    // It is kept over restarts: a channel that is open does not lose its plugin for want of room.
+    const isOfPattern = Object.keys(params).length > 0;
+    if (isOfPattern) this.#givePlace = takePlace(name, limits.workers ?? Infinity);
+    try {
+      return new Set(await this.#begin());
+    } catch (error) {
+      this.#givePlace?.();
+      throw error;
+    }
   }
 
   /**
@@ -114,18 +130,21 @@ export class Lives {
   end(): void {
     this.#isClosed = true;
     this.#over.abort();
+    this.#givePlace?.();
     this.#life?.end("was told to stop");
     this.#starting?.end("was told to stop while it was set up");
   }
 
   async #begin(): Promise<HookName[]> {
-    const { use, plugin, context, limits, clock } = this.#options;
+    const { use, plugin, version, context, limits, clock } = this.#options;
     const { options, channel, directory, signal } = context;
+    const { timeoutMs, memory } = limits;
     const { name, params } = channel;
     const life: Life = new Life({
       plugin,
       channel: name,
-      ...limits,
+      timeoutMs,
+      memory,
       clock,
       onMessage: (message) => this.#take(message, life, clients),
     });
@@ -138,7 +157,10 @@ export class Lives {
     };
     signal.addEventListener("abort", stop, { once: true });
     void life.ended.then(() => signal.removeEventListener("abort", stop));
-    const start = { use, options, channel: { name, params }, directory, ...limits };
+    const start: Start = {
+      ...{ use, options, channel: { name, params }, directory, timeoutMs, memory, version },
+      taken: life.taken.shared,
+    };
     try {
       const names = (await life.call({ hook: "setup", start })) as HookName[];
       if (signal.aborted && this.#isClosed) throw new WorkerEndedError("its worker came too late");
@@ -205,6 +227,12 @@ export class Lives {
   #take(message: Exclude<ToHost, string>, life: Life, clients: HostClients): void {
     const { context } = this.#options;
     switch (message.say) {
+      case "changed":
+        context.log.warn(
+          "plugin's file is not what the server has loaded; its worker starts with it as it is now, and a reload brings it everywhere",
+          { file: this.#options.use },
+        );
+        break;
       case "log": {
         const where = this.#where("log");
         const errors = Object.entries(message.errors).map(([name, error]) => [

@@ -31,6 +31,8 @@ export const MEBIBYTE = 1024 ** 2;
 const LIMITS: IsolateLimits = { timeoutMs: 1000, memory: 256 * MEBIBYTE };
 
 export class Stage implements AsyncDisposable {
+  /** Where the plugins' files are: `plugin-0.ts` and so on. */
+  readonly folder: string;
   readonly runtime: PluginRuntime;
   readonly channel: Channel;
   readonly committed: readonly Message[];
@@ -39,10 +41,11 @@ export class Stage implements AsyncDisposable {
   readonly #stop: () => Promise<void>;
 
   private constructor(
-    parts: Pick<Stage, "runtime" | "channel" | "committed" | "crossings">,
+    parts: Pick<Stage, "folder" | "runtime" | "channel" | "committed" | "crossings">,
     log: WatchedLog,
     stop: () => Promise<void>,
   ) {
+    this.folder = parts.folder;
     this.runtime = parts.runtime;
     this.channel = parts.channel;
     this.committed = parts.committed;
@@ -106,7 +109,7 @@ export class Stage implements AsyncDisposable {
         await broker.close();
         remove();
       };
-      return new Stage({ runtime, channel, committed, crossings }, log, stop);
+      return new Stage({ folder, runtime, channel, committed, crossings }, log, stop);
     } catch (error) {
       remove();
       throw Object.assign(error as Error, { lines: log.lines });

@@ -14,6 +14,10 @@ export interface Start {
   readonly timeoutMs: number;
   /** Bytes. */
   readonly memory: number;
+  /** Of the files that the server has loaded: see `LoadedPlugin`. */
+  readonly version: string | null;
+  /** What the server has taken: see `Taken`. */
+  readonly taken: SharedArrayBuffer;
 }
 
 /** A client; the fields are there the first time that a worker hears of it. */
@@ -71,6 +75,8 @@ export type ToHost =
   | { readonly say: "answer"; readonly id: number; readonly value: unknown }
   | { readonly say: "failure"; readonly id: number; readonly error: WireError }
   | { readonly say: "transformed"; readonly id: number; readonly results: readonly WireResult[] }
+  /** Its file is not what the server has loaded. */
+  | { readonly say: "changed" }
   | { readonly say: "loaded" }
   | { readonly say: "alive"; readonly heap: number }
   | { readonly say: "ask"; readonly id: number; readonly trail: Trail | null; readonly ask: Ask }
