@@ -151,6 +151,18 @@ function viewBytes(data: unknown): Uint8Array | null {
   return isBuffer ? new Uint8Array(data) : null;
 }
 
+function checkEmpty(data: unknown): void {
+  const problem =
+    data instanceof Promise
+      ? "a promise; await it first"
+      : data instanceof Map
+        ? "a Map, which JSON can't hold; give Object.fromEntries(it), or an array"
+        : data instanceof Set
+          ? "a Set, which JSON can't hold; give an array"
+          : null;
+  if (problem !== null) throw new InvalidDraftError("data", `data is ${problem}`);
+}
+
 function toJson(data: unknown): string {
   if (typeof data === "number" && !Number.isFinite(data)) {
     throw new InvalidDraftError("data", `data is ${data}, which JSON can't hold`);
@@ -164,6 +176,8 @@ function toJson(data: unknown): string {
   if (text === undefined) {
     throw new InvalidDraftError("data", `data is ${kindOf(data)}; it must be JSON, text or bytes`);
   }
+  // What is forgotten to await, and collections, are nothing in JSON: a loss that nobody would see.
+  if (text === "{}") checkEmpty(data);
   return text;
 }
 

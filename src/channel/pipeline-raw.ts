@@ -2,22 +2,34 @@
 import type { Draft } from "./message.ts";
 
 export class RawTexts {
-  #texts: Map<object, string> | null = null;
+  /** The first that is known: mostly there is no other, and then no map has to be made. */
+  #first: object | null = null;
+  #firstText = "";
+  #others: Map<object, string> | null = null;
 
   /** @param raw JSON text that the draft's data was parsed from. */
   keep(draft: Draft, raw: string): void {
-    (this.#texts ??= new Map()).set(identityOf(draft), raw);
+    const identity = identityOf(draft);
+    if (this.#first === null) {
+      this.#first = identity;
+      this.#firstText = raw;
+    } else if (this.#first === identity) {
+      this.#firstText = raw;
+    } else {
+      (this.#others ??= new Map()).set(identity, raw);
+    }
   }
 
   /** @returns The publisher's text of a draft that nothing has touched, without a look at its data. */
   given(draft: Draft): string | undefined {
-    return this.#texts?.get(identityOf(draft));
+    const identity = identityOf(draft);
+    return identity === this.#first ? this.#firstText : this.#others?.get(identity);
   }
 
   /** Copies a draft that may be changed in place, with what is known of its text. */
   copy(draft: Draft): Draft {
     const copy = { ...draft, data: copyData(draft.data) };
-    const raw = this.#texts?.get(identityOf(draft));
+    const raw = this.given(draft);
     if (raw !== undefined) this.keep(copy, raw);
     return copy;
   }
@@ -30,7 +42,7 @@ export class RawTexts {
    *   made anew in finding out.
    */
   of(draft: Draft): string | undefined {
-    const raw = this.#texts?.get(identityOf(draft));
+    const raw = this.given(draft);
     if (raw === undefined) return undefined;
     let now: string | undefined;
     try {

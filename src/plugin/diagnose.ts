@@ -34,6 +34,8 @@ const CALLED: ReadonlySet<string> = new Set(["emit", "publish"]);
 
 /** Callers of the line that threw that are named. */
 const MAX_CALLERS = 3;
+/** Causes of causes that are named. */
+const MAX_CAUSES = 3;
 
 /** The mistakes in the files of a plugin that can't be loaded; none where they are not to blame. */
 export function diagnoseLoadError(error: PluginLoadError, directory: string): Diagnostic[] {
@@ -58,6 +60,7 @@ export function diagnosePluginError(error: PluginError, origin: PluginOrigin): D
   const { problem, help } = partsOf(cause);
   const notes = [
     ...callers(stack, directory),
+    ...causes(cause, origin),
     ...(stack.package === null ? [] : [`thrown in the npm package "${stack.package}"`]),
     ...(usedAt === null ? [] : [`used at ${usedAt}`]),
   ];
@@ -129,6 +132,21 @@ function callers({ frames: [first, ...rest] }: AuthorStack, directory: string): 
     const where = `${displayPath(file, directory)}:${line}:${column}`;
     return `called from ${name === "" ? where : `${name}, ${where}`}`;
   });
+}
+
+/** What led to an error, as it says itself: each with the author's line that it came from. */
+function causes(error: unknown, { sources, directory }: PluginOrigin): string[] {
+  const notes: string[] = [];
+  let cause = error instanceof Error ? error.cause : undefined;
+  while (cause !== undefined && cause !== null && notes.length < MAX_CAUSES) {
+    const [frame] = authorStack(cause, sources).frames;
+    const where = frame
+      ? ` at ${displayPath(frame.file, directory)}:${frame.line}:${frame.column}`
+      : "";
+    notes.push(`caused by ${partsOf(cause).problem}${where}`);
+    cause = cause instanceof Error ? cause.cause : undefined;
+  }
+  return notes;
 }
 
 /**

@@ -138,11 +138,32 @@ export class HookResultError extends ResultError {
 /** A thrown value as one sentence. Anything can be thrown, also what can't be turned into a string. */
 export function describe(thrown: unknown): string {
   try {
-    return thrown instanceof Error ? thrown.message || thrown.name : String(thrown);
+    if (thrown instanceof Error) return thrown.message || describeUnsaid(thrown);
+    if (thrown === null || thrown === undefined) return `${thrown} was thrown, and no error`;
+    return typeof thrown === "object" ? describeObject(thrown) : String(thrown);
   } catch {
     return `a ${typeof thrown} was thrown`;
   }
 }
+
+/** `Promise.any` throws an error that says nothing itself. */
+function describeUnsaid(error: Error): string {
+  if (!(error instanceof AggregateError) || error.errors.length === 0) return error.name;
+  return `${error.name} of ${error.errors.slice(0, MAX_TOLD).map(describe).join("; ")}`;
+}
+
+function describeObject(thrown: object): string {
+  const { message } = thrown as { message?: unknown };
+  if (typeof message === "string" && message !== "") return message;
+  const text = String(thrown);
+  if (text !== "[object Object]") return text;
+  return Bun.inspect(thrown, { depth: 1, compact: true }).replace(/\s+/g, " ").slice(0, MAX_TEXT);
+}
+
+/** Errors of an `AggregateError` that are told of. */
+const MAX_TOLD = 3;
+/** Characters of a thrown object that are told. */
+const MAX_TEXT = 200;
 
 function framesOf(error: Error): string {
   const stack = typeof error.stack === "string" ? error.stack : "";

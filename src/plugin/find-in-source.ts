@@ -5,6 +5,8 @@ import { placeOf } from "./source-place.ts";
 
 /** Characters before and after a word that tell what it is: no more, so that the work has a bound. */
 const LOOK = 500;
+/** Characters of a class that are looked through for its brace. */
+const MAX_CLASS = 20_000;
 
 /**
  * Finds the one place that defines a property: `name() {`, `name: …`, `x.name = …`; where there is none,
@@ -30,7 +32,7 @@ export function findProperty(text: string, name: string): Place | null {
   for (const { index } of code.matchAll(word)) {
     const before = code.slice(Math.max(0, index - LOOK), index).trimEnd();
     const after = code.slice(index + name.length, index + name.length + LOOK).trimStart();
-    if (isProperty(before, after)) properties.push(index);
+    if (isProperty(before, after) || isField(code, index, after)) properties.push(index);
     else if (/\bfunction\s*\*?$|\b(?:const|let|var)$/.test(before)) bindings.push(index);
     else if (/[{,]$/.test(before) && /^[,}]/.test(after)) shorthands.push(index);
   }
@@ -52,6 +54,18 @@ function isProperty(before: string, after: string): boolean {
   const starts = /[{},;]$|\b(?:async|public|override)$|(?:[{},;]|\basync)\s*\*$/.test(before);
   if (!starts || !/^[(<]/.test(after)) return false;
   return /^\s*[{:]/.test(afterParameters(after));
+}
+
+/** `name = …;` or `name;` right in the braces of a class. */
+function isField(code: string, index: number, after: string): boolean {
+  if (!/^(?:=[^=>]|;)/.test(after)) return false;
+  let depth = 0;
+  for (let at = index - 1; at >= Math.max(0, index - MAX_CLASS); at--) {
+    if (code[at] === "}") depth++;
+    else if (code[at] !== "{" || depth-- > 0) continue;
+    else return /\bclass\b[^{}()=;]*$/.test(code.slice(Math.max(0, at - LOOK), at));
+  }
+  return false;
 }
 
 /** What follows the parameters of a method. */

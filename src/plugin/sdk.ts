@@ -79,7 +79,9 @@ export type Verdict = "allow" | "deny" | { readonly deny: string } | null | unde
 
 /**
  * Keeps small JSON values of one plugin in one channel, over reloads and restarts. A key has 1 to 512
- * bytes, a value at most 64 KiB of JSON, and all together at most 1 MiB.
+ * bytes, a value at most 64 KiB of JSON, and all together at most 1 MiB. All stores of a server together
+ * have at most 1 GiB in a file, 256 MiB in memory: in a channel of a pattern, whose names clients choose,
+ * set what need not stay with a `ttl`.
  *
  * What is called first is done first, awaited or not. A failure that nobody awaits is logged.
  */
@@ -90,7 +92,7 @@ export interface Store {
    * Resolves when it is kept: the end of the process, `kill -9` included, does not undo it. When the
    * machine itself stops, the last moments may be lost.
    *
-   * @param value JSON: not undefined, no function, bigint, Map, Set or bytes anywhere in it.
+   * @param value JSON: not undefined, no NaN, function, bigint, Map, Set or bytes anywhere in it.
    * @param options.ttl A duration such as `10m`, after which it is gone.
    * @throws {Error} When the value is no JSON or too large, or the store is full or can't be written.
    */
@@ -117,7 +119,7 @@ export interface OtherChannel {
    * @returns The ids of what was committed, after the commit.
    * @throws {Error} When there is no such channel, it refuses a draft, or the message has passed that
    *   channel before, which is a loop. Its `code` is `unknown-channel`, `refused`, `loop`, `overloaded`,
-   *   or `not-ready` while the server starts or stops.
+   *   or `not-ready` while the server starts or stops, and when this plugin has ended.
    */
   publish(drafts: Emitted): Promise<readonly string[]>;
 }

@@ -47,7 +47,11 @@ export function readStack(error: unknown): StackFrame[] {
 export function authorStack(error: unknown, sources: Sources): AuthorStack {
   const all = readStack(error);
   const frames = all.filter(({ file }) => sources.text(file) !== null);
-  const inner = frames[0] ? all.slice(0, all.indexOf(frames[0])) : [];
+  // A call that is the last of its function leaves no frame: the package's may be all that there are.
+  const end = all.findIndex(({ file }) =>
+    frames[0] ? file === frames[0].file : !isOfPackage(file),
+  );
+  const inner = end === -1 ? all : all.slice(0, end);
   const foreign = inner.find(({ file }) => isOfPackage(file));
   return { frames, package: foreign ? packageOf(foreign.file) : null };
 }
