@@ -1,10 +1,10 @@
-/** How long a message of one channel takes while an isolated plugin of another loops without end. */
+/** How long a message of one channel takes while an isolated plugin of another misbehaves. Prints JSON. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { executable } from "./executable.ts";
-import { Latency } from "./latency.ts";
-import type { QuietResult } from "./plugin-spec.ts";
+import { pinned } from "./measure.ts";
+import type { QuietRun, QuietSpec } from "./plugin-spec.ts";
 import { freePort } from "./servers.ts";
 
 const PLUGIN = `import { definePlugin } from "tidewire";
@@ -21,13 +21,12 @@ export default definePlugin({
 `;
 
 /** Milliseconds between two messages of the other channel. */
-const EVERY_MS = 5;
+const EVERY_MS = 2;
+/** Messages whose latency does not count: the server warms up. */
+const FIRST = 500;
 
 /** @returns Latencies from the request of a publisher to the frame at a subscriber. */
-export async function measureNeighbour(
-  what: QuietResult["what"],
-  seconds: number,
-): Promise<QuietResult> {
+async function measure({ what, hasOneCore, seconds }: QuietSpec): Promise<QuietRun> {
   const directory = await mkdtemp(join(tmpdir(), "tidewire-bench-"));
   const port = await freePort();
   await Bun.write(join(directory, "evil.ts"), PLUGIN);
@@ -38,10 +37,11 @@ export async function measureNeighbour(
 log: { level: info, format: json }
 channels:
   quiet: { publish: clients }
-  evil: { publish: clients, plugins: [{ use: ./evil.ts, isolate: true }] }
+  evil: { publish: clients, plugins: [{ use: ./evil.ts, isolate: true, timeout: ${what === "spins" ? "1h" : "1s"} }] }
 `,
   );
-  const server = Bun.spawn([await executable(), "run", config], {
+  const command = [await executable(), "run", config];
+  const server = Bun.spawn(hasOneCore ? pinned(0, command) : command, {
     stdout: "ignore",
     stderr: "pipe",
   });
@@ -64,14 +64,12 @@ channels:
       socket.onopen = resolve;
       socket.onerror = reject;
     });
-    const latency = new Latency();
+    const latencies: number[] = [];
     const sentMs: number[] = [];
     let got = 0;
-    let slowestMs = 0;
     socket.onmessage = ({ data }) => {
-      const tookMs = performance.now() - sentMs[Number(data)]!;
-      latency.add(tookMs);
-      slowestMs = Math.max(slowestMs, tookMs);
+      const number = Number(data);
+      if (number >= FIRST) latencies.push(performance.now() - sentMs[number]!);
       got++;
     };
     const post = (name: string, data: unknown) =>
@@ -80,9 +78,10 @@ channels:
         headers: { "content-type": "application/json" },
         body: JSON.stringify(data),
       }).then((response) => response.body?.cancel());
-    const endMs = performance.now() + seconds * 1000;
+    const endMs = performance.now() + seconds * 1000 + FIRST * EVERY_MS;
     const evil = (async () => {
-      // As soon as it is back it is given the next.
+      // One that spins does so for all of the run; one that allocates is ended, and as soon as it is back
+      // it is given the next.
       while (what !== "rests" && performance.now() < endMs) {
         await post("evil", what);
         await Bun.sleep(5);
@@ -98,21 +97,20 @@ channels:
     const deadlineMs = performance.now() + 2000;
     while (got < sentMs.length && performance.now() < deadlineMs) await Bun.sleep(5);
     socket.close();
-    server.kill("SIGTERM");
+    // A plugin that spins would be waited for.
+    server.kill("SIGKILL");
     await evil.catch(() => {});
-    return {
-      what,
-      messages: sentMs.length,
-      lost: sentMs.length - got,
-      p50Ms: latency.quantile(0.5),
-      p99Ms: latency.quantile(0.99),
-      slowestMs,
-      ended,
-    };
+    return { latencies, lost: sentMs.length - got, ended };
   } finally {
-    server.kill("SIGTERM");
+    server.kill("SIGKILL");
     await server.exited;
     await reading.catch(() => {});
     await rm(directory, { recursive: true });
   }
 }
+
+const spec = JSON.parse(process.argv[2] ?? "null") as QuietSpec | null;
+if (!spec)
+  throw new Error("plugin-neighbour: the first argument is a QuietSpec; run bench/main.ts");
+console.log(JSON.stringify(await measure(spec)));
+process.exit(0);

@@ -23,14 +23,32 @@ export interface CostResult {
   readonly costs: { [L in Load]?: { [K in Kind]?: Cost } };
 }
 
-/** How fast another channel is while an isolated plugin does what it does. */
-export interface QuietResult {
+/** A run beside an isolated plugin. */
+export interface QuietSpec {
+  /** `spins`: for all of the run. `allocates`: until it is ended, again and again. */
   readonly what: "rests" | "spins" | "allocates";
-  readonly messages: number;
+  /** The server, with the worker's thread, has one core to itself; else it may use all. */
+  readonly hasOneCore: boolean;
+  readonly seconds: number;
+}
+
+export interface QuietRun {
+  /** Milliseconds. */
+  readonly latencies: readonly number[];
   readonly lost: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly slowestMs: number;
   /** Workers that were ended meanwhile. */
   readonly ended: number;
+}
+
+/** How fast another channel is while an isolated plugin does what it does: all runs together. */
+export interface QuietResult extends Omit<QuietSpec, "seconds"> {
+  readonly messages: number;
+  readonly lost: number;
+  readonly ended: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly p999Ms: number;
+  readonly slowestMs: number;
+  /** The best and the worst of the single runs: how much the machine itself varies. */
+  readonly p99RangeMs: readonly [number, number];
 }

@@ -1,7 +1,15 @@
 /** What plugins cost: a transform in the server's thread and in a worker, and one that loops without end. */
 import { join } from "node:path";
-import { measureNeighbour } from "./plugin-neighbour.ts";
-import type { Cost, CostResult, CostSpec, Load, QuietResult } from "./plugin-spec.ts";
+import { pinned } from "./measure.ts";
+import type {
+  Cost,
+  CostResult,
+  CostSpec,
+  Load,
+  QuietResult,
+  QuietRun,
+  QuietSpec,
+} from "./plugin-spec.ts";
 
 export interface PluginResults {
   readonly costs: readonly CostResult[];
@@ -9,8 +17,15 @@ export interface PluginResults {
 }
 
 const SUBSCRIBERS = [1, 1000];
-/** Odd, so that one run is in the middle. */
 const ROUNDS = 5;
+/** Where the server and what the plugin does. */
+const NEIGHBOURS: readonly Omit<QuietSpec, "seconds">[] = [
+  { what: "rests", hasOneCore: false },
+  { what: "spins", hasOneCore: false },
+  { what: "allocates", hasOneCore: false },
+  { what: "rests", hasOneCore: true },
+  { what: "spins", hasOneCore: true },
+];
 
 /** @param seconds Of each run beside a neighbour; a measurement of cost takes a fifth. */
 export async function measurePlugins(
@@ -20,35 +35,59 @@ export async function measurePlugins(
   const costs: CostResult[] = [];
   for (const subscribers of SUBSCRIBERS) {
     progress(`plugins: cost of a message, ${subscribers} subscribers`);
-    costs.push(await runCost({ subscribers, seconds: seconds / 5 }));
+    costs.push(await run<CostResult>("plugin-cost.ts", { subscribers, seconds: seconds / 5 }));
   }
-  const kinds = ["rests", "spins", "allocates"] as const;
-  const runs: QuietResult[] = [];
+  const runs = NEIGHBOURS.map((): QuietRun[] => []);
   // In turns: whoever else is on the machine then comes to all of them.
   for (let round = 1; round <= ROUNDS; round++) {
-    for (const what of kinds) {
-      progress(`plugins: another channel while an isolated plugin ${what}, ${round} of ${ROUNDS}`);
-      runs.push(await measureNeighbour(what, seconds));
+    for (const [i, neighbour] of NEIGHBOURS.entries()) {
+      progress(`plugins: ${nameOf(neighbour)}, ${round} of ${ROUNDS}`);
+      const spec: QuietSpec = { ...neighbour, seconds };
+      // The server's own threads may come to this core too, unless it has one to itself.
+      runs[i]!.push(await run<QuietRun>("plugin-neighbour.ts", spec, (all) => pinned(1, all)));
     }
   }
-  const neighbour = kinds.map((kind) => together(runs.filter(({ what }) => what === kind)));
-  return { costs, neighbour };
+  return { costs, neighbour: NEIGHBOURS.map((each, i) => together(each, runs[i]!)) };
 }
 
-/** The run whose 99th percentile is the middle one, with what went wrong in any of them. */
-function together(runs: readonly QuietResult[]): QuietResult {
-  const sorted = runs.toSorted((a, b) => a.p99Ms - b.p99Ms);
-  const sum = (key: "messages" | "lost" | "ended") => runs.reduce((all, run) => all + run[key], 0);
-  const [messages, lost, ended] = [sum("messages"), sum("lost"), sum("ended")];
-  return { ...sorted[Math.floor(sorted.length / 2)]!, messages, lost, ended };
+function nameOf({ what, hasOneCore }: Omit<QuietSpec, "seconds">): string {
+  return `an isolated plugin ${what}${hasOneCore ? ", the server on one core with it" : ""}`;
 }
 
-async function runCost(spec: CostSpec): Promise<CostResult> {
-  const command = [process.execPath, join(import.meta.dir, "plugin-cost.ts"), JSON.stringify(spec)];
-  const child = Bun.spawn(command, { stdout: "pipe", stderr: "inherit" });
+function together(neighbour: Omit<QuietSpec, "seconds">, runs: readonly QuietRun[]): QuietResult {
+  const all = sorted(runs.flatMap(({ latencies }) => latencies));
+  const p99s = sorted(runs.map(({ latencies }) => quantile(sorted(latencies), 0.99)));
+  return {
+    ...neighbour,
+    messages: all.length,
+    lost: runs.reduce((sum, { lost }) => sum + lost, 0),
+    ended: runs.reduce((sum, { ended }) => sum + ended, 0),
+    p50Ms: quantile(all, 0.5),
+    p99Ms: quantile(all, 0.99),
+    p999Ms: quantile(all, 0.999),
+    slowestMs: all.at(-1) ?? NaN,
+    p99RangeMs: [p99s[0]!, p99s.at(-1)!],
+  };
+}
+
+function sorted(numbers: readonly number[]): readonly number[] {
+  return numbers.toSorted((a, b) => a - b);
+}
+
+function quantile(numbers: readonly number[], share: number): number {
+  return numbers[Math.min(numbers.length - 1, Math.floor(numbers.length * share))] ?? NaN;
+}
+
+async function run<Result>(
+  file: string,
+  spec: CostSpec | QuietSpec,
+  place: (command: readonly string[]) => readonly string[] = (command) => command,
+): Promise<Result> {
+  const command = [process.execPath, join(import.meta.dir, file), JSON.stringify(spec)];
+  const child = Bun.spawn([...place(command)], { stdout: "pipe", stderr: "inherit" });
   const text = await new Response(child.stdout).text();
   if ((await child.exited) !== 0) throw new Error("the measurement of plugins failed");
-  return JSON.parse(text) as CostResult;
+  return JSON.parse(text) as Result;
 }
 
 /** Two Markdown tables. */
@@ -68,8 +107,9 @@ export function formatPlugins({ costs, neighbour }: PluginResults): string {
     }),
   );
   const neighbourRows = neighbour.map((each) => [
-    `an isolated plugin ${each.what}`,
-    `${each.p50Ms.toFixed(2)} / ${each.p99Ms.toFixed(2)} / ${each.slowestMs.toFixed(1)}`,
+    nameOf(each),
+    [each.p50Ms, each.p99Ms, each.p999Ms, each.slowestMs].map((ms) => ms.toFixed(2)).join(" / "),
+    each.p99RangeMs.map((ms) => ms.toFixed(2)).join(" to "),
     `${each.lost} of ${each.messages}`,
     String(each.ended),
   ]);
@@ -79,9 +119,12 @@ export function formatPlugins({ costs, neighbour }: PluginResults): string {
     "",
     table(["load", "no plugin", "+ synchronous", "+ asynchronous", "+ isolated"], costRows),
     "",
-    `Another channel meanwhile, 200 messages a second, from POST to WebSocket frame; the middle one of ${ROUNDS} runs:`,
+    `Another channel meanwhile, 500 messages a second, from POST to WebSocket frame, ${ROUNDS} runs in turns; the load on core 1, the server where it likes, but for the last two:`,
     "",
-    table(["meanwhile", "p50 / p99 / slowest ms", "lost", "workers ended"], neighbourRows),
+    table(
+      ["meanwhile", "p50 / p99 / p99.9 / slowest ms", "p99 of one run", "lost", "workers ended"],
+      neighbourRows,
+    ),
   ].join("\n");
 }
 
