@@ -154,8 +154,7 @@ class Poll {
       // A poll holds no connection of its own: there is nobody to send to between two polls.
       send: () => {},
       close: () => this.settle(this.answerEmpty()),
-      gone: (reason) =>
-        this.settle(Promise.reject(new RequestError(410, "channel-gone", reason))),
+      gone: (reason) => this.settle(Promise.reject(new RequestError(410, "channel-gone", reason))),
     });
     request.signal.addEventListener("abort", () => this.settle(this.answerEmpty()));
     return new Promise((resolve) => (this.#resolve = resolve));

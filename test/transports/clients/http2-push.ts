@@ -5,7 +5,8 @@ const SCRIPT = `
 import http2 from "node:http2";
 const { origin, pathname, search } = new URL(process.argv[1]);
 const say = (value) => process.stdout.write(JSON.stringify(value) + "\\n");
-const end = () => { say({ type: "end", code: null }); process.exit(); };
+// What was said before is still on its way to the pipe, which may be full.
+const end = () => process.stdout.write('{"type":"end","code":null}\\n', () => process.exit());
 const session = http2.connect(origin);
 session.on("error", end);
 session.on("close", end);
