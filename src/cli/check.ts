@@ -8,7 +8,7 @@ import { visibleText } from "../diagnostic/visible-text.ts";
 import { checkTests, reportTests } from "./check-tests.ts";
 import { DEFAULT_CONFIG, type Command } from "./command.ts";
 import { EXIT } from "./exit.ts";
-import { resolvePlugin as resolveWithPlugins } from "../server/plugins.ts";
+import { guardedResolve, LoadWatch } from "../server/plugins.ts";
 
 export const checkCommand: Command = {
   name: "check",
@@ -44,12 +44,12 @@ export async function check(file: string, options: CheckOptions = {}): Promise<n
     json = false,
     tests = false,
     env = process.env,
-    resolvePlugin = resolveWithPlugins,
+    resolvePlugin,
     stdout = (text) => void process.stdout.write(text),
     stderr = (text) => void process.stderr.write(text),
     color = process.stderr.isTTY && !env["NO_COLOR"],
   } = options;
-  const result = await load(file, { env, resolvePlugin });
+  const result = await load(file, env, resolvePlugin);
   if ("diagnostics" in result) {
     const { diagnostics } = result;
     if (json) stdout(`${JSON.stringify(reportWrong(file, diagnostics))}\n`);
@@ -69,10 +69,17 @@ export async function check(file: string, options: CheckOptions = {}): Promise<n
 }
 
 /** The config and all its tests, in itself and beside it. */
-async function load(file: string, options: LoadOptions): Promise<LoadResult> {
-  const result = await loadConfig(file, options);
+async function load(
+  file: string,
+  env: LoadOptions["env"],
+  given: ResolvePlugin | undefined,
+): Promise<LoadResult> {
+  // One that hangs when it is loaded ends the process, with a word about it.
+  using watch = new LoadWatch();
+  const resolvePlugin = given ?? guardedResolve(watch.guard);
+  const result = await loadConfig(file, { env, resolvePlugin });
   if ("diagnostics" in result) return result;
-  const beside = loadTests(file, result.config, options.env);
+  const beside = loadTests(file, result.config, env);
   if ("diagnostics" in beside) return beside;
   return { ...result, tests: [...result.tests, ...beside.tests] };
 }

@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import type { Config } from "../config/config.ts";
 import { formatDiagnostics, type Diagnostic } from "../diagnostic/diagnostic.ts";
 import { createLog, type Log } from "../log.ts";
+import { LoadWatch } from "../server/plugins.ts";
 import { Reader, type ReadResult } from "../server/reader.ts";
 import { Reloader } from "../server/reloader.ts";
 import { startFailureFields, strayFields } from "../server/failure.ts";
@@ -33,7 +34,7 @@ export async function run(file: string, { watch = false }: RunOptions = {}): Pro
   // First: a signal that comes while the server starts must not end it.
   const hangups = new Hangups();
   const reader = new Reader(file, process.env);
-  let whole: ReadResult | null = await reader.read();
+  let whole: ReadResult | null = await read(reader);
   if ("diagnostics" in whole) {
     report(whole.diagnostics);
     return EXIT.config;
@@ -101,6 +102,12 @@ export async function run(file: string, { watch = false }: RunOptions = {}): Pro
   await server.stop();
   log.info("stopped");
   return EXIT.fine;
+}
+
+/** A plugin that hangs when it is loaded ends the start, with a word about it. */
+async function read(reader: Reader): Promise<ReadResult> {
+  using watch = new LoadWatch();
+  return await reader.read(watch.guard);
 }
 
 function report(diagnostics: readonly Diagnostic[]): void {

@@ -49,6 +49,12 @@ export async function importFresh(graph: ModuleGraph): Promise<unknown> {
   }
 }
 
+/** Whether all files of the graph were imported as they are: an import evaluates none of them again. */
+export function isImported({ entry, files }: ModuleGraph): boolean {
+  if (stuck.has(entry) && !(specifierOf(entry) in require.cache)) return false;
+  return [...files].every(([file, { hash }]) => imported.get(file) === hash);
+}
+
 /**
  * The entry's last import did not come to its end in time: an await at its top level does not. Such a
  * module can't be taken out, so that the next version goes by another name.

@@ -5,9 +5,11 @@ import { checkPlugin } from "./check-plugin.ts";
 import { LATE, systemClock, within, type Clock } from "./clock.ts";
 import { closestWord } from "../suggest.ts";
 import { PluginLoadError } from "./errors.ts";
-import { gaveUp, importFresh } from "./fresh-import.ts";
+import { gaveUp, importFresh, isImported } from "./fresh-import.ts";
 import { explainImportFailure } from "./import-failure.ts";
 import { closestFile } from "./import-suggestion.ts";
+import { probe } from "./isolate/probe.ts";
+import { loadTimeout } from "./load-timeout.ts";
 import { readGraph, type ModuleGraph } from "./module-graph.ts";
 import * as sdk from "./sdk.ts";
 import { findPackageFile, isNpm } from "./npm.ts";
@@ -32,9 +34,17 @@ export interface LoadedPlugin {
 /** Milliseconds that a file's top level may take: one that awaits what never comes must not hang the start. */
 const LOAD_LIMIT_MS = 30_000;
 
+/** What is done about a file that may hang the thread that loads it; not for one that is loaded already. */
+export interface LoadGuard {
+  /** Evaluated in a thread of its own first, and not here when it does not come to an end there. */
+  readonly isProbed?: boolean;
+  /** Called before the file is evaluated; disposed of after. */
+  readonly during?: (file: string) => Disposable;
+}
+
 /**
  * Loads a plugin. A file is evaluated once, however often it is used, and again when it changed, or
- * anything that it imports.
+ * anything that it imports. One that has not been loaded in this version is guarded: see `LoadGuard`.
  *
  * @param use A bare name that ships, a path (`./round.ts`, `../round.ts`, `/srv/round.ts`), or an npm
  *   package that is installed: `npm:some-plugin`.
@@ -45,6 +55,7 @@ export async function loadPlugin(
   use: string,
   directory: string,
   clock: Clock = systemClock,
+  guard: LoadGuard = {},
 ): Promise<LoadedPlugin> {
   if (!isPath(use) && !isNpm(use)) {
     const shipped = importShipped(use);
@@ -55,16 +66,12 @@ export async function loadPlugin(
   const file = isNpm(use) ? findPackageFile(use, directory) : resolve(directory, use);
   await checkFile(use, file, directory);
   provideSdk();
-  const graph = readGraph(file);
+  const graph = guard.isProbed ? await probedGraph(use, file, clock) : readGraph(file);
+  using _ = isImported(graph) ? undefined : guard.during?.(file);
   const module = await within(importFile(use, graph), LOAD_LIMIT_MS, clock);
   if (module === LATE) {
     gaveUp(graph.entry);
-    const code = "load-timeout";
-    const message = `it was not loaded within ${LOAD_LIMIT_MS / 1000} s`;
-    const help = "an await at its top level does not end";
-    throw new PluginLoadError(code, use, `${file}: ${message}; ${help}`, {
-      mistakes: [{ code, message, file, place: null, help }],
-    });
+    throw loadTimeout(use, file, LOAD_LIMIT_MS);
   }
   const sources = Sources.of(file);
   const plugin = checkPlugin(module, use, file, sources);
@@ -85,6 +92,24 @@ export function pluginFile(use: string, directory: string): string | null {
 /** Whether `use` is a path rather than the name of a plugin that ships. */
 export function isPath(use: string): boolean {
   return /^\.\.?[/\\]/.test(use) || isAbsolute(use);
+}
+
+/** The graph of a file that came to its end in a thread of its own, as it was then. */
+async function probedGraph(use: string, file: string, clock: Clock): Promise<ModuleGraph> {
+  for (let graph = readGraph(file); ;) {
+    if (isImported(graph)) return graph;
+    await probe(use, file, LOAD_LIMIT_MS, clock);
+    const now = readGraph(file);
+    if (now.hash === graph.hash) return graph;
+    // It was written meanwhile: what would be imported is not what was tried.
+    graph = now;
+  }
+}
+
+/** Imports a file, and no more: in a thread that is there to see whether it comes to its end. */
+export async function evaluate(file: string): Promise<void> {
+  provideSdk();
+  await import(file);
 }
 
 async function importFile(use: string, graph: ModuleGraph): Promise<unknown> {

@@ -67,7 +67,7 @@ export class ChannelMaker {
     const plugins = await startPlugins({
       uses: declared.uses.map(
         ({ use: { options, written, usedAt, isolate: limits, onError }, loaded }) => ({
-          plugin: limits ? isolate(loaded, { ...limits, workers }) : loaded.plugin,
+          plugin: limits ? isolate(loaded, { ...limits, workers, stopping }) : loaded.plugin,
           onError,
           written,
           sources: limits ? loaded.sources.ofWorker() : loaded.sources,

@@ -101,6 +101,7 @@ export class Channels {
       live: this.#live,
       isOpen: () => this.#state === "open",
       limit: () => this.#config.limits.channels,
+      workerLimit: () => this.#config.limits.workers,
       matchName: (name) => this.matchName(name),
       current: (name) => this.#current(name),
       prepare: ({ value, params }) => this.#maker.prepare(value, params, this.#config),

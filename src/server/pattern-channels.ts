@@ -1,9 +1,11 @@
 /** Channels of patterns: brings them to life when they are asked for, at most so many, and lets go of idle ones. */
 import type { Log } from "../log.ts";
 import { errorFields } from "../plugin/error-fields.ts";
+import { PluginError } from "../plugin/errors.ts";
+import { NoPlaceError, placesLeft } from "../plugin/isolate/places.ts";
 import { RequestError } from "../transport/errors.ts";
 import type { Prepared } from "./channel-maker.ts";
-import { isOfPattern, type ChannelMatch } from "./declared.ts";
+import { isOfPattern, type ChannelMatch, type Declared } from "./declared.ts";
 import type { LiveChannel } from "./live-channel.ts";
 import { notReady } from "./problem.ts";
 
@@ -15,6 +17,8 @@ export interface PatternHost {
   isOpen(): boolean;
   /** How many may be alive. */
   limit(): number;
+  /** How many workers they may have. */
+  workerLimit(): number;
   matchName(name: string): ChannelMatch | null;
   /** @throws {RequestError} 404 when no channel of this name is declared any more. */
   current(name: string): ChannelMatch;
@@ -33,6 +37,8 @@ export class PatternChannels {
   /** Channels whose plugins are starting. */
   readonly #opening = new Map<string, Promise<LiveChannel>>();
   #held: Promise<void> | null = null;
+  /** Room is made for workers: one after the other, or who comes second finds nobody left to let go of. */
+  #freeing: Promise<unknown> = Promise.resolve();
 
   constructor(host: PatternHost) {
     this.#host = host;
@@ -104,7 +110,7 @@ export class PatternChannels {
    * @throws {RequestError} 503 when there is none.
    */
   async #takePlace(): Promise<void> {
-    const { live, isOpen, limit: limitOf, letGo } = this.#host;
+    const { isOpen, limit: limitOf, letGo } = this.#host;
     const limit = limitOf();
     if (this.count >= limit) {
       // Who has just been given a channel uses it before this turn ends.
@@ -112,11 +118,7 @@ export class PatternChannels {
       if (!isOpen()) throw notReady();
     }
     if (this.count < limit) return void this.count++;
-    let spare: LiveChannel | null = null;
-    for (const one of live.values()) {
-      if (!isOfPattern(one.declared) || !one.isSpare) continue;
-      if (spare === null || one.lastUsed < spare.lastUsed) spare = one;
-    }
+    const spare = this.#spare(() => true);
     if (spare === null) {
       throw new RequestError(
         503,
@@ -129,9 +131,56 @@ export class PatternChannels {
     await letGo(spare);
   }
 
+  /** The one that was used least of late, of those that nobody uses and nothing was published to. */
+  #spare(isFit: (one: LiveChannel) => boolean): LiveChannel | null {
+    let spare: LiveChannel | null = null;
+    for (const one of this.#host.live.values()) {
+      if (!isOfPattern(one.declared) || !one.isSpare || !isFit(one)) continue;
+      if (spare === null || one.lastUsed < spare.lastUsed) spare = one;
+    }
+    return spare;
+  }
+
+  /** Sets up its plugins; at the limit of workers, spare channels that have some make room for its own. */
+  async #prepare(match: ChannelMatch): Promise<Prepared> {
+    const { prepare, workerLimit } = this.#host;
+    const needed = workersOf(match.value);
+    const mayFit = needed > 0 && needed <= workerLimit();
+    // First: what a plugin before it sets up would be for nothing.
+    if (mayFit && placesLeft(workerLimit()) < needed) await this.#freeWorkers(needed);
+    for (;;) {
+      try {
+        return await prepare(match);
+      } catch (error) {
+        // Another one came first.
+        const isFull = error instanceof PluginError && error.cause instanceof NoPlaceError;
+        if (!isFull || !mayFit || !(await this.#freeWorkers(needed))) throw error;
+      }
+    }
+  }
+
+  /** @returns Whether there is room for so many workers now. */
+  #freeWorkers(needed: number): Promise<boolean> {
+    const free = async () => {
+      const { workerLimit, letGo } = this.#host;
+      while (placesLeft(workerLimit()) < needed) {
+        // Who has just been given a channel uses it before this turn ends.
+        await new Promise((resolve) => setImmediate(resolve));
+        const spare = this.#spare(({ declared }) => workersOf(declared) > 0);
+        if (spare === null) return false;
+        await letGo(spare);
+        this.count--;
+      }
+      return true;
+    };
+    const freed = this.#freeing.then(free);
+    this.#freeing = freed;
+    return freed;
+  }
+
   /** Brings a channel to life by what is declared when its plugins are set up. */
   async #openCurrent(name: string): Promise<LiveChannel> {
-    const { live, isOpen, current, matchName, prepare, create } = this.#host;
+    const { live, isOpen, current, matchName, create } = this.#host;
     for (;;) {
       while (this.#held) await this.#held;
       if (!isOpen()) throw notReady();
@@ -142,7 +191,7 @@ export class PatternChannels {
         return there;
       }
       const match = current(name);
-      const prepared = await prepare(match);
+      const prepared = await this.#prepare(match);
       if (matchName(name)?.value === match.value) {
         const opened = create(prepared);
         live.set(name, opened);
@@ -153,4 +202,9 @@ export class PatternChannels {
       await prepared.plugins.close();
     }
   }
+}
+
+/** How many workers each of its channels has. */
+function workersOf({ uses }: Declared): number {
+  return uses.filter(({ use }) => use.isolate).length;
 }

@@ -5,13 +5,24 @@ import type { ResolvePlugin } from "../config/check-plugins.ts";
 import type { Config } from "../config/config.ts";
 import { diagnoseLoadError, diagnoseThrown } from "../plugin/diagnose.ts";
 import { PluginLoadError } from "../plugin/errors.ts";
-import { loadPlugin, type LoadedPlugin } from "../plugin/load.ts";
+import { systemClock } from "../plugin/clock.ts";
+import { LoadWatch } from "../plugin/isolate/load-watch.ts";
+import { loadPlugin, type LoadedPlugin, type LoadGuard } from "../plugin/load.ts";
 import { SHIPPED_NAMES } from "../plugin/shipped.ts";
 
+export { LoadWatch, type LoadGuard };
+
 /** Tells the config what it has to know of a plugin: its options and where it is. */
-export const resolvePlugin: ResolvePlugin = async (use, directory) => {
+export const resolvePlugin: ResolvePlugin = (use, directory) => resolve(use, directory, {});
+
+/** The same, with a guard over what hangs when it is loaded. */
+export function guardedResolve(guard: LoadGuard): ResolvePlugin {
+  return (use, directory) => resolve(use, directory, guard);
+}
+
+async function resolve(use: string, directory: string, guard: LoadGuard) {
   try {
-    const loaded = await loadPlugin(use, directory);
+    const loaded = await loadPlugin(use, directory, systemClock, guard);
     const { plugin, file } = loaded;
     const check = plugin.check && checkOf(loaded, directory);
     return { options: plugin.options ?? null, file, ...(check ? { check } : {}) };
@@ -24,7 +35,7 @@ export const resolvePlugin: ResolvePlugin = async (use, directory) => {
     }
     throw error;
   }
-};
+}
 
 /** The plugin's own check; a mistake in it, rather than in the options, is told with its line. */
 function checkOf({ plugin, sources }: LoadedPlugin, directory: string) {
@@ -42,10 +53,15 @@ function checkOf({ plugin, sources }: LoadedPlugin, directory: string) {
 }
 
 /** Every plugin that a config uses, by its `use`. */
-export async function loadPlugins(config: Config): Promise<ReadonlyMap<string, LoadedPlugin>> {
+export async function loadPlugins(
+  config: Config,
+  guard: LoadGuard = {},
+): Promise<ReadonlyMap<string, LoadedPlugin>> {
   const plugins = new Map<string, LoadedPlugin>();
+  const directory = dirname(config.file);
   for (const { use } of config.channels.flatMap((channel) => channel.plugins)) {
-    if (!plugins.has(use)) plugins.set(use, await loadPlugin(use, dirname(config.file)));
+    if (plugins.has(use)) continue;
+    plugins.set(use, await loadPlugin(use, directory, systemClock, guard));
   }
   return plugins;
 }

@@ -8,7 +8,7 @@ import type { Diagnostic } from "../diagnostic/diagnostic.ts";
 import { keepOnly } from "../plugin/fresh-import.ts";
 import { pluginFile, type LoadedPlugin } from "../plugin/load.ts";
 import { readGraph, type ModuleGraph } from "../plugin/module-graph.ts";
-import { loadPlugins, resolvePlugin } from "./plugins.ts";
+import { guardedResolve, loadPlugins, type LoadGuard } from "./plugins.ts";
 
 /** A config with the plugins that it uses. */
 export interface Whole {
@@ -36,9 +36,11 @@ export class Reader {
   /**
    * Reads everything from disk.
    *
+   * @param guard Over plugins that hang when they are loaded.
    * @throws {PluginLoadError} When a plugin's file was changed to a wrong one while it was read.
    */
-  async read(): Promise<ReadResult> {
+  async read(guard: LoadGuard = {}): Promise<ReadResult> {
+    const resolvePlugin = guardedResolve(guard);
     // Of the moment before: what is changed meanwhile counts as changed after.
     this.#texts = new Map([[resolve(this.#file), hashOf(this.#file)]]);
     this.#graphs = new Map();
@@ -52,7 +54,7 @@ export class Reader {
       },
     });
     if ("diagnostics" in loaded) return loaded;
-    return { config: loaded.config, plugins: await loadPlugins(loaded.config) };
+    return { config: loaded.config, plugins: await loadPlugins(loaded.config, guard) };
   }
 
   /** Whether any of the files is another than when it was read. */

@@ -65,7 +65,7 @@ export class Reloader {
       log.error("reload failed, the old state goes on", { why, ...fields });
     };
     try {
-      const whole = await reader.read();
+      const whole = await reader.read({ isProbed: true });
       if (this.#isStopped) return;
       if ("diagnostics" in whole) {
         report(whole.diagnostics);

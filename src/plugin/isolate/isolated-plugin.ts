@@ -40,6 +40,7 @@ export function isolate(loaded: LoadedPlugin, options: IsolateOptions): Plugin {
     timeoutMs,
     memory,
     workers = Infinity,
+    stopping,
   } = options;
   return {
     ...loaded.plugin,
@@ -49,7 +50,7 @@ export function isolate(loaded: LoadedPlugin, options: IsolateOptions): Plugin {
         use: loaded.file ?? loaded.use,
         plugin: loaded.plugin.name,
         context: context as SetupContext<unknown>,
-        limits: { timeoutMs, memory, workers },
+        limits: { timeoutMs, memory, workers, stopping },
         version: loaded.version ?? null,
         clock,
         random,

@@ -84,6 +84,11 @@ export class Life {
     this.#watch.ready();
   }
 
+  /** It is to stop: from here on it may not be silent for longer than so many milliseconds. */
+  hurry(silenceMs: number): void {
+    this.#watch.hurry(silenceMs);
+  }
+
   /** Ends the worker, whatever it does. What it held is answered with an error. */
   end(reason: string): void {
     if (this.#reason !== null) return;
@@ -157,6 +162,7 @@ export class Life {
     if (this.#reason !== null) reject(new WorkerEndedError(`its worker ${this.#reason}`));
     else this.#pending.set(id, { where, resolve, reject });
     if (this.#lastId === 1) this.#watch.start();
+    else this.#watch.wake();
     return { promise, id, where };
   }
 

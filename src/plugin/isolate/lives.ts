@@ -20,6 +20,8 @@ export interface IsolateLimits {
   readonly memory: number;
   /** Workers that channels of patterns may have, all together. Default: no limit. */
   readonly workers?: number;
+  /** Aborts when the server stops: a worker that spins is not waited for then. */
+  readonly stopping?: AbortSignal | undefined;
 }
 
 export interface LivesOptions {
@@ -42,6 +44,11 @@ const WELL_MS = 30_000;
 const STAY_MS = 30_000;
 /** Milliseconds that a setup has to end after it was told to stop. */
 const STOP_MS = 5000;
+/**
+ * Milliseconds without a sign of life after which a worker is ended when the server stops, whatever its
+ * `timeout:`. All steps of its end would wait for it, each to a limit of its own.
+ */
+const STOP_SILENCE_MS = 2000;
 /** Milliseconds that the setup of a restart may take: as long as that of the start. */
 const SETUP_MS = 30_000;
 
@@ -59,6 +66,9 @@ export class Lives {
   #next = Promise.withResolvers<Life | null>();
   #isClosed = false;
   readonly #over = new AbortController();
+  readonly #hurry = (): void => {
+    this.#life?.hurry(STOP_SILENCE_MS);
+  };
   /** Restarts since it was last well for a while. */
   #attempt = 0;
   #upSinceMs = 0;
@@ -92,13 +102,14 @@ export class Lives {
    * Starts the first worker.
    *
    * @returns The hooks that the plugin has.
-   * @throws {RangeError} When channels of patterns have as many as they may.
+   * @throws {NoPlaceError} When channels of patterns have as many as they may.
    * @throws What its setup throws.
    */
   async start(): Promise<ReadonlySet<HookName>> {
     const { signal } = this.#options.context;
     signal.addEventListener("abort", () => this.#next.resolve(null), { once: true });
     const { context, limits } = this.#options;
+    limits.stopping?.addEventListener("abort", this.#hurry, { once: true });
     const { name, params } = context.channel;
     // It is kept over restarts: a channel that is open does not lose its plugin for want of room.
     const isOfPattern = Object.keys(params).length > 0;
@@ -106,6 +117,7 @@ export class Lives {
     try {
       return new Set(await this.#begin());
     } catch (error) {
+      limits.stopping?.removeEventListener("abort", this.#hurry);
       this.#givePlace?.();
       throw error;
     }
@@ -129,6 +141,7 @@ export class Lives {
 
   end(): void {
     this.#isClosed = true;
+    this.#options.limits.stopping?.removeEventListener("abort", this.#hurry);
     this.#over.abort();
     this.#givePlace?.();
     this.#life?.end("was told to stop");

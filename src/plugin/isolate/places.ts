@@ -5,9 +5,17 @@
  * Those of channels that the config names one by one are as many as it says.
  */
 
+/** There are as many workers of pattern channels as there may be. */
+export class NoPlaceError extends RangeError {}
+
 /** Workers by the name of their channel. */
 const taken = new Map<string, number>();
 let count = 0;
+
+/** Workers that pattern channels may still have; none where it is less than one. */
+export function placesLeft(limit: number): number {
+  return limit - count;
+}
 
 /**
  * Takes a place for a worker of this channel.
@@ -16,12 +24,12 @@ let count = 0;
  * old ones for a while, would fail for being full.
  *
  * @returns Gives it back; may be called again.
- * @throws {RangeError} When there are `limit` already.
+ * @throws {NoPlaceError} When there are `limit` already.
  */
 export function takePlace(channel: string, limit: number): () => void {
   const own = taken.get(channel) ?? 0;
   if (own === 0 && count >= limit) {
-    throw new RangeError(
+    throw new NoPlaceError(
       `no worker can be started for it: those of pattern channels are ${count}, and "limits: { workers: ${limit} }" allows no more`,
     );
   }

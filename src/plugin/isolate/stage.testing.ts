@@ -7,9 +7,11 @@ import { MemoryValues } from "../../broker/memory-values.ts";
 import { Channel } from "../../channel/channel.ts";
 import type { Message } from "../../channel/message.ts";
 import type { OnError } from "../../channel/pipeline.ts";
+import { systemClock, type Clock } from "../clock.ts";
 import { createFakeLog, type LogLine } from "../fake-log.ts";
 import { loadPlugin } from "../load.ts";
 import type { Crossing } from "../other-channel.ts";
+import { restartDelayMs } from "../source-runner.ts";
 import { startPlugins, type PluginRuntime } from "../runtime.ts";
 import { isolate } from "./isolated-plugin.ts";
 import type { IsolateLimits } from "./lives.ts";
@@ -25,7 +27,17 @@ export interface StageOptions {
   readonly isIsolated: boolean;
   readonly limits?: Partial<IsolateLimits>;
   readonly maxBytes?: number;
+  /** Workers that ended are started again at once. */
+  readonly isPrompt?: boolean;
 }
+
+const RESTARTS = new Set(Array.from({ length: 300 }, (_, i) => restartDelayMs(i + 1, () => 0.5)));
+
+/** Delays of restarts, which are at least 100 ms, are none. */
+const promptClock: Clock = {
+  now: () => systemClock.now(),
+  delay: (ms, signal) => systemClock.delay(RESTARTS.has(ms) ? 0 : ms, signal),
+};
 
 export const MEBIBYTE = 1024 ** 2;
 const LIMITS: IsolateLimits = { timeoutMs: 1000, memory: 256 * MEBIBYTE };
@@ -67,7 +79,13 @@ export class Stage implements AsyncDisposable {
       const file = join(folder, `plugin-${index}.ts`);
       writeFileSync(file, sourceOf(`p${index}`, setup));
       const found = await loadPlugin(file, folder);
-      const limits = { ...LIMITS, ...options.limits, random: () => 0 };
+      const clock = options.isPrompt ? promptClock : systemClock;
+      const limits = {
+        ...LIMITS,
+        ...options.limits,
+        random: () => (options.isPrompt ? 0.5 : 0),
+        clock,
+      };
       const plugin = options.isIsolated ? isolate(found, limits) : found.plugin;
       return { plugin, options: given, onError };
     });

@@ -87,17 +87,71 @@ test("A pause of the server's own thread is not the worker's silence", async () 
   expect(bad).toHaveLength(1);
 });
 
-test("An idle worker is looked at a few times a second, a busy one oftener", async () => {
+test("A worker that is asked nothing is left alone, for some seconds at a time", async () => {
   const { clock, state, watch } = open();
   watch.ready();
   state.isBusy = false;
-  await clock.pass(10_000);
-  const idle = state.pings;
-  state.isBusy = true;
-  await clock.pass(10_000);
-  expect(idle).toBeLessThanOrEqual(45);
-  expect(state.pings - idle).toBeGreaterThanOrEqual(190);
+  await clock.pass(100_000);
+  expect(state.pings).toBeGreaterThanOrEqual(40);
+  expect(state.pings).toBeLessThanOrEqual(51);
   watch.stop();
+});
+
+test("So is one that is at the same thing for long, such as a source that waits", async () => {
+  const { clock, state, watch } = open();
+  watch.ready();
+  await clock.pass(100_000);
+  expect(state.pings).toBeGreaterThanOrEqual(40);
+  expect(state.pings).toBeLessThanOrEqual(60);
+  watch.stop();
+});
+
+test("One that is asked something new is looked at from then on", async () => {
+  const { clock, state, bad, watch } = open();
+  watch.ready();
+  state.isBusy = false;
+  await clock.pass(10_100);
+  state.isBusy = true;
+  state.answers = false;
+  const before = state.pings;
+  watch.wake();
+  await clock.pass(0);
+  expect(state.pings).toBe(before + 1);
+  await clock.pass(1050);
+  expect(bad).toHaveLength(1);
+});
+
+test("One that spins without being asked is found at the next ping", async () => {
+  const { clock, state, bad, watch } = open();
+  watch.ready();
+  state.isBusy = false;
+  await clock.pass(10_000);
+  state.answers = false;
+  await clock.pass(2000 + 1100);
+  expect(bad).toHaveLength(1);
+});
+
+test("hurry() leaves less time for silence, from that moment on", async () => {
+  const { clock, state, bad, watch } = open({ timeoutMs: 60_000 });
+  watch.ready();
+  state.answers = false;
+  await clock.pass(30_000);
+  watch.hurry(2000);
+  await clock.pass(1900);
+  expect(bad).toEqual([]);
+  await clock.pass(200);
+  expect(bad).toEqual([
+    "gave no sign of life for 2 s, when it was told to stop: an endless loop, or a call that blocks",
+  ]);
+});
+
+test("hurry() gives no more time than there was", async () => {
+  const { clock, state, bad, watch } = open();
+  watch.ready();
+  state.answers = false;
+  watch.hurry(2000);
+  await clock.pass(1100);
+  expect(bad).toEqual([expect.stringContaining(`for 1 s, its "timeout:"`)]);
 });
 
 test("A worker that says that it holds too much is bad", () => {
@@ -118,6 +172,7 @@ test("The process growing while the worker says nothing counts as the worker's, 
   await clock.pass(100);
   expect(bad).toEqual([]);
   state.answers = false;
+  watch.wake();
   await clock.pass(60);
   state.resident += 100 * MEBIBYTE;
   await clock.pass(50);

@@ -12,14 +12,18 @@ export interface WatchOptions {
   /** Something is asked of the worker that it has not answered. */
   readonly isBusy: () => boolean;
   /** Called once: the worker is to be ended. */
-  readonly onBad: (reason: string) => void;
+  readonly onBad: (reason: string, kind: "silent" | "memory") => void;
   /** Bytes of memory of the whole process. */
   readonly residentBytes?: () => number;
 }
 
-/** Milliseconds between two looks at a worker, at most: while it is asked something, and while it is not. */
+/** Milliseconds between two looks at a worker that is asked something, at most. */
 const BUSY_MS = 50;
-const IDLE_MS = 250;
+/**
+ * Milliseconds for which a worker that is asked nothing new is left alone: a ping wakes its thread. One
+ * that is still at something, such as a source that waits, is left alone for longer each time up to that.
+ */
+const IDLE_MS = 2000;
 /** Bytes by which the others in the process may grow while a worker says nothing. */
 const OTHERS_BYTES = 64 * 1024 ** 2;
 
@@ -35,9 +39,16 @@ export class Watch {
   #mayBeSilent = true;
   /** Until its file is loaded the process grows by what every worker needs. */
   #isLoaded = false;
+  /** Milliseconds without a sign of life that are too long, as of now. */
+  #limitMs: number;
+  /** While the worker is left alone. */
+  #rest: AbortController | null = null;
+  /** Milliseconds of the next rest of a worker that is busy. */
+  #restMs = 0;
 
   constructor(options: WatchOptions) {
     this.#options = options;
+    this.#limitMs = options.timeoutMs;
   }
 
   start(): void {
@@ -47,6 +58,20 @@ export class Watch {
   /** Its file is loaded, and its setup begins. */
   loaded(): void {
     this.#isLoaded = true;
+  }
+
+  /** Something is asked of the worker: it is not left alone any longer. */
+  wake(): void {
+    this.#restMs = 0;
+    this.#rest?.abort();
+  }
+
+  /** From here on silence of so many milliseconds is too long, were more allowed before. */
+  hurry(limitMs: number): void {
+    if (limitMs >= this.#limitMs) return;
+    this.#limitMs = limitMs;
+    this.#silentMs = 0;
+    this.wake();
   }
 
   /** Setup is done: from here on silence counts. */
@@ -68,13 +93,15 @@ export class Watch {
 
   stop(): void {
     this.#ended.abort();
+    this.wake();
   }
 
   async #run(): Promise<void> {
-    const { timeoutMs, clock, ping, isBusy } = this.#options;
+    const { clock, ping, isBusy } = this.#options;
     const { signal } = this.#ended;
     while (!signal.aborted) {
-      const stepMs = Math.max(1, Math.min(timeoutMs / 4, isBusy() ? BUSY_MS : IDLE_MS));
+      // Short ones, also for one ping between long rests: of each only so much is counted as silence.
+      const stepMs = Math.max(1, Math.min(this.#limitMs / 4, BUSY_MS));
       const startedMs = clock.now();
       if (!this.#isAsked) {
         this.#isAsked = true;
@@ -85,17 +112,32 @@ export class Watch {
       await clock.delay(stepMs, signal);
       // Answers that came while this thread was busy itself are read before the silence is judged.
       await new Promise((resolve) => setImmediate(resolve));
-      if (signal.aborted || !this.#isAsked) continue;
+      if (signal.aborted) return;
+      if (!this.#isAsked) {
+        await this.#restFor(isBusy() ? this.#restMs : IDLE_MS);
+        continue;
+      }
       // Of a pause of this very thread only one step counts: the worker can't have been heard in it.
       this.#silentMs += Math.min(clock.now() - startedMs, 2 * stepMs);
       // A loop that allocates can't report: the process then grows while the worker says nothing.
       if (this.#isLoaded) this.#checkGrowth();
-      if (!this.#mayBeSilent && this.#silentMs >= timeoutMs) {
-        this.#bad(
-          `gave no sign of life for ${timeoutMs / 1000} s, its "timeout:": an endless loop, or a call that blocks`,
-        );
-      }
+      if (!this.#mayBeSilent && this.#silentMs >= this.#limitMs) this.#bad(this.#silence, "silent");
     }
+  }
+
+  async #restFor(ms: number): Promise<void> {
+    this.#restMs = Math.min(IDLE_MS, Math.max(BUSY_MS, 2 * this.#restMs));
+    if (ms === 0) return;
+    this.#rest = new AbortController();
+    await this.#options.clock.delay(ms, this.#rest.signal);
+    this.#rest = null;
+  }
+
+  get #silence(): string {
+    const { timeoutMs } = this.#options;
+    const silence = `gave no sign of life for ${this.#limitMs / 1000} s`;
+    const limit = this.#limitMs === timeoutMs ? `its "timeout:"` : "when it was told to stop";
+    return `${silence}, ${limit}: an endless loop, or a call that blocks`;
   }
 
   #checkGrowth(): void {
@@ -107,13 +149,16 @@ export class Watch {
   #checkMemory(bytes: number): void {
     const { memory } = this.#options;
     if (bytes <= memory) return;
-    this.#bad(`holds ${mebibytes(bytes)}, more than the ${mebibytes(memory)} of its "memory:"`);
+    this.#bad(
+      `holds ${mebibytes(bytes)}, more than the ${mebibytes(memory)} of its "memory:"`,
+      "memory",
+    );
   }
 
-  #bad(reason: string): void {
+  #bad(reason: string, kind: "silent" | "memory"): void {
     if (this.#ended.signal.aborted) return;
     this.stop();
-    this.#options.onBad(reason);
+    this.#options.onBad(reason, kind);
   }
 
   #resident(): number {

@@ -56,6 +56,11 @@ export type ToGuest =
   | { readonly say: "call"; readonly id: number; readonly trail: Trail | null; readonly call: Call }
   | { readonly say: "abort" | "ping" }
   | { readonly say: "credit" }
+  /** To evaluate a plugin's file, no more: see `probe`. */
+  | { readonly say: "probe"; readonly file: string }
+  /** To watch over the thread that loads plugins, and the file that it loads: see `LoadWatch`. */
+  | { readonly say: "watch"; readonly beats: SharedArrayBuffer }
+  | { readonly say: "watch load"; readonly file: string | null }
   | { readonly say: "forget"; readonly handle: number }
   | { readonly say: "answer"; readonly id: number; readonly value: unknown }
   | { readonly say: "failure"; readonly id: number; readonly error: WireError };
@@ -78,6 +83,8 @@ export type ToHost =
   /** Its file is not what the server has loaded. */
   | { readonly say: "changed" }
   | { readonly say: "loaded" }
+  /** The file of a probe is evaluated, or has thrown. */
+  | { readonly say: "probed" }
   | { readonly say: "alive"; readonly heap: number }
   | { readonly say: "ask"; readonly id: number; readonly trail: Trail | null; readonly ask: Ask }
   | {

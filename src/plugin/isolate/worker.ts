@@ -1,6 +1,8 @@
 /** Where a worker thread begins that has one plugin in it. */
 import { getPriority, setPriority } from "node:os";
+import { evaluate } from "../load.ts";
 import { Guest } from "./guest.ts";
+import { LoadLooker } from "./load-looker.ts";
 import type { ToGuest, ToHost } from "./wire.ts";
 
 declare const self: {
@@ -31,4 +33,14 @@ self.postMessage = () => {
 };
 process.on("unhandledRejection", (error) => guest.stray("unhandled rejection", error));
 process.on("uncaughtException", (error) => guest.stray("uncaught exception", error));
-self.onmessage = ({ data }) => guest.take(data);
+
+let looker: LoadLooker | null = null;
+self.onmessage = ({ data }) => {
+  if (typeof data === "string") return guest.take(data);
+  if (data.say === "probe") {
+    const done = () => post({ say: "probed" });
+    void evaluate(data.file).then(done, done);
+  } else if (data.say === "watch") looker = new LoadLooker(data.beats);
+  else if (data.say === "watch load") looker?.loads(data.file);
+  else guest.take(data);
+};
