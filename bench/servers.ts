@@ -127,7 +127,7 @@ export function tidewireConfig(port: number, pushPort: number): string {
   return `server:
   listen: 127.0.0.1:${port}
   http2_push: { listen: 127.0.0.1:${pushPort} }
-limits: { connections: 20000 }
+limits: { connections: 20000, publishes: { per_second: 1000000, burst: 10000000 } }
 log: { level: warn }
 channels:
   bench:
