@@ -5,7 +5,7 @@ test("parseOptions() measures everything, unless told what to leave out", () => 
   expect(parseOptions([])).toMatchObject({
     transports: ["websocket", "sse", "long-poll", "http2-push"],
     plugins: true,
-    servers: ["tidewire", "bare", "nchan"],
+    servers: ["tidewire", "bare", "nchan", "ws", "socket.io", "better-sse"],
     connections: 10_000,
   });
   const some = parseOptions(["--only", "sse", "--servers", "bare,nchan", "--secs", "2"]);

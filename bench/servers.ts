@@ -80,9 +80,43 @@ export const SERVERS = {
         }),
       ),
   },
+  ws: npmServer("ws (Node)", "websocket", "ws.mjs"),
+  // Engine.IO 4, Socket.IO 5: after the handshake a client joins the default namespace by "40".
+  "socket.io": npmServer("socket.io (Node)", "websocket", "socket-io.mjs", {
+    path: "/socket.io/?EIO=4&transport=websocket",
+    first: maskedText("40"),
+  }),
+  "better-sse": npmServer("better-sse (Node)", "sse", "better-sse.mjs"),
 } as const satisfies Record<string, BenchServer>;
 
 export type ServerName = keyof typeof SERVERS;
+
+/** A server of the npm registry, on Node, which is what it is made for. */
+function npmServer(
+  name: string,
+  transport: Transport,
+  file: string,
+  subscribe: Omit<Endpoint, "port"> = { path: CHANNEL },
+): BenchServer {
+  return {
+    name,
+    transports: [transport],
+    missing: () => (Bun.which("node") ? null : "Node.js is not installed"),
+    start: () =>
+      launch(
+        ({ port }) => Promise.resolve(["node", join(import.meta.dir, "npm", file), String(port)]),
+        (port) => ({
+          publish: { port, path: CHANNEL },
+          subscribe: () => ({ port, ...subscribe }),
+        }),
+      ),
+  };
+}
+
+/** A short text frame of a client (RFC 6455 §5.2), masked with zeros. */
+function maskedText(text: string): readonly number[] {
+  return [0x81, 0x80 | text.length, 0, 0, 0, 0, ...Buffer.from(text)];
+}
 
 function nginx(): string | null {
   return Bun.which("nginx", { PATH: `${process.env["PATH"]}:/usr/sbin` });
@@ -93,7 +127,7 @@ export function tidewireConfig(port: number, pushPort: number): string {
   return `server:
   listen: 127.0.0.1:${port}
   http2_push: { listen: 127.0.0.1:${pushPort} }
-limits: { connections: 20000 }
+limits: { connections: 20000, publishes: { per_second: 1000000, burst: 10000000 } }
 log: { level: warn }
 channels:
   bench:

@@ -6,6 +6,8 @@ export type Transport = (typeof TRANSPORTS)[number];
 export interface Endpoint {
   readonly port: number;
   readonly path: string;
+  /** Bytes that a subscriber sends when its request was answered. */
+  readonly first?: readonly number[];
 }
 
 export interface LoadSpec {

@@ -124,6 +124,7 @@ export class Subscribers {
     const line = Buffer.from(chunk.buffer, chunk.byteOffset, Math.min(chunk.length, 300));
     const text = line.toString("latin1");
     if (!text.startsWith(OPENING_ANSWER[this.#transport])) this.refusal ??= text;
+    if (this.#endpoint.first) send(socket, new Uint8Array(this.#endpoint.first));
   }
 
   /** Reads where the next poll goes: `Link: <…>; rel="next"`, else the validators that Nchan gives. */

@@ -2,6 +2,11 @@
 import type { CommitListener } from "../channel/channel.ts";
 import type { Log, Retention } from "../channel/log.ts";
 
+/**
+ * Receipts of publishes (`Log.receipt`) are the broker's: they MUST outlive the log that they were kept by,
+ * and be as durable as the messages that they were kept with. How many are kept at most is given to the
+ * broker when it is made; when there are more it forgets the oldest, so that memory or file stay bounded.
+ */
 export interface Broker {
   /** The name that `broker.use` in the config knows it by. */
   readonly name: string;

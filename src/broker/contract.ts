@@ -1,6 +1,7 @@
 /** What every broker promises: one suite, run over each of them by broker.test.ts. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { PositionError } from "../channel/errors.ts";
 import type { Log, MaybePromise, Retention } from "../channel/log.ts";
 import { sealDraft, type Draft, type Message, type SealedDraft } from "../channel/message.ts";
 import { parsePosition } from "../channel/position.ts";
@@ -178,6 +179,98 @@ export function testBroker(name: string, create: CreateBroker): void {
       expect(offsets(commits.flat())).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
     });
 
+    test("keeps no more bytes than the history may have, nor a message that is larger", async () => {
+      const { log, commits } = open({ maxBytes: 10 });
+      await log.append(texts("aaaa", "bbbb"));
+      expect(log.stat()).toEqual({ count: 2, bytes: 8 });
+      await log.append(texts("cc", "d"));
+      expect(await read(log)).toEqual({ offsets: [2, 3, 4], first: 2 });
+      expect(log.stat()).toEqual({ count: 3, bytes: 7 });
+      await log.append(texts("e".repeat(11)));
+      expect(await read(log)).toEqual({ offsets: [], first: 6 });
+      expect(log.stat()).toEqual({ count: 0, bytes: 0 });
+      await log.append(texts("f", "g", "h"));
+      log.retain({ ...KEEP_ALL, maxBytes: 2 });
+      expect(await read(log)).toEqual({ offsets: [7, 8], first: 7 });
+      expect(offsets(commits.flat())).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    });
+
+    test("append() commits at the expected position alone, else nothing", async () => {
+      const { log, commits } = open();
+      const at = (offset: number) => ({ expect: `${log.epoch}-${offset}` });
+      expect(offsets(await log.append(texts("a", "b"), at(0)))).toEqual([1, 2]);
+      for (const stale of [at(0), at(1), at(3), { expect: "other-2" }]) {
+        const error = await failure(() => log.append(texts("c"), stale));
+        expect(error).toBeInstanceOf(PositionError);
+        expect(error).toMatchObject({
+          code: "position-moved",
+          expected: stale.expect,
+          position: `${log.epoch}-2`,
+        });
+      }
+      expect(offsets(await log.append(texts("c"), at(2)))).toEqual([3]);
+      expect(commits.flat().map(({ text }) => text)).toEqual(["a", "b", "c"]);
+      expect((await failure(() => log.append([], at(2))))?.constructor).toBe(PositionError);
+      expect(await log.append([], at(3))).toEqual([]);
+      expect(commits).toHaveLength(2);
+    });
+
+    test("append() lets one of many win that expect the same position", async () => {
+      const { log, commits } = open();
+      const terms = { expect: `${log.epoch}-0` };
+      const all = Array.from({ length: 10 }, (_, n) =>
+        failure(() => log.append(texts(`${n}`), terms)),
+      );
+      const failures = await Promise.all(all);
+      expect(failures.map((error) => error instanceof PositionError)).toEqual(
+        all.map((_, n) => n > 0),
+      );
+      expect(commits.flat().map(({ text }) => text)).toEqual(["0"]);
+    });
+
+    const receipt = (key: string, note = "") => {
+      return { receipt: { key, fingerprint: `of ${key}`, note, keepMs: 1000 } };
+    };
+
+    test("append() keeps a receipt with what it commits, also of nothing, for its time", async () => {
+      const { log, commits } = open();
+      expect(await log.receipt("k")).toBeNull();
+      await log.append(texts("a"));
+      await log.append(texts("b", "c"), receipt("k", "näme"));
+      await log.append([], receipt("none"));
+      const { epoch } = log;
+      const kept = { fingerprint: "of k", note: "näme", epoch, first: 2, last: 3 };
+      expect(await log.receipt("k")).toEqual(kept);
+      const empty = { fingerprint: "of none", note: "", epoch, first: 4, last: 3 };
+      expect(await log.receipt("none")).toEqual(empty);
+      expect(commits).toHaveLength(2);
+      expect(await open({}, "other").log.receipt("k")).toBeNull();
+      nowMs += 999;
+      expect(await log.receipt("k")).toEqual(kept);
+      nowMs += 1;
+      expect(await log.receipt("k")).toBeNull();
+      await log.append(texts("d"), receipt("k"));
+      expect(await log.receipt("k")).toMatchObject({ first: 4, last: 4 });
+    });
+
+    test("append() keeps no receipt of what it refuses", async () => {
+      const { log } = open();
+      const terms = { ...receipt("k"), expect: `${log.epoch}-7` };
+      expect(await failure(() => log.append(texts("a"), terms))).toBeInstanceOf(PositionError);
+      expect(await log.receipt("k")).toBeNull();
+    });
+
+    test("keeps receipts beyond the log's end, whatever its history", async () => {
+      const before = open({ size: 0 });
+      await before.log.append(texts("a", "b"), receipt("k"));
+      const { epoch } = before.log;
+      before.log.close();
+      const { log } = open({ size: 0 });
+      expect(await log.receipt("k")).toEqual({
+        ...{ fingerprint: "of k", note: "", epoch, first: 1, last: 2 },
+      });
+    });
+
     test("lets time not run backwards within a channel when the clock is set back", async () => {
       const { log } = open();
       await log.append(texts("a"));
@@ -223,7 +316,11 @@ export function testBroker(name: string, create: CreateBroker): void {
         fc.record({ waitMs: fc.nat(60) }),
         fc.record({ after: fc.nat(40), count: fc.integer({ min: 1, max: 9 }), bytes: fc.nat(60) }),
       );
-      const retention = fc.record({ size: fc.nat(50), ttlMs: fc.integer({ min: 1, max: 200 }) });
+      const retention = fc.record({
+        size: fc.nat(50),
+        ttlMs: fc.integer({ min: 1, max: 200 }),
+        maxBytes: fc.oneof(fc.nat(200), fc.constant(10_000)),
+      });
       let run = 0;
       const property = async (keep: Retention, operations: unknown[]) => {
         const { log } = open(keep, `property-${run++}`);
@@ -259,6 +356,16 @@ export function testBroker(name: string, create: CreateBroker): void {
   });
 }
 
+/** What a call fails with, be it at once or later; null when it does not. */
+async function failure(call: () => unknown): Promise<Error | null> {
+  try {
+    await call();
+    return null;
+  } catch (error) {
+    return error as Error;
+  }
+}
+
 interface Operation {
   append: number[];
   burst: number;
@@ -288,9 +395,15 @@ class PlainLog {
   }
 
   kept(nowMs: number): readonly Entry[] {
-    const { size, ttlMs } = this.#retention;
+    const { size, ttlMs, maxBytes = Infinity } = this.#retention;
     const newest = size === 0 ? [] : this.#all.slice(-size);
-    return newest.filter(({ timeMs }) => nowMs - timeMs < ttlMs);
+    const fit: Entry[] = [];
+    for (let bytes = 0, i = newest.length - 1; i >= 0; i--) {
+      bytes += newest[i]!.size;
+      if (bytes > maxBytes) break;
+      fit.unshift(newest[i]!);
+    }
+    return fit.filter(({ timeMs }) => nowMs - timeMs < ttlMs);
   }
 }
 

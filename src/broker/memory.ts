@@ -1,9 +1,12 @@
 /** The broker that keeps history in this process: fast, and gone with it. */
 import type { CommitListener } from "../channel/channel.ts";
+import { PositionError } from "../channel/errors.ts";
 import type { Log, Page, ReadLimit, Retention } from "../channel/log.ts";
 import { Message, type SealedDraft } from "../channel/message.ts";
-import { createEpoch } from "../channel/position.ts";
+import { createEpoch, formatPosition } from "../channel/position.ts";
+import type { KeptReceipt, Terms } from "../channel/terms.ts";
 import type { Broker } from "./broker.ts";
+import { Receipts } from "./receipts.ts";
 
 /** How often messages that are too old are let go of, in milliseconds. Reads never show one. */
 const SWEEP_MS = 1000;
@@ -13,18 +16,23 @@ export class MemoryBroker implements Broker {
   readonly #logs = new Set<MemoryLog>();
   readonly #now: () => number;
   readonly #sweeper: Timer;
+  readonly #receipts: Receipts;
 
-  /** @param now The clock, in milliseconds since the epoch. */
-  constructor(now: () => number = Date.now) {
+  /**
+   * @param now The clock, in milliseconds since the epoch.
+   * @param maxReceipts Receipts of publishes that are kept at most.
+   */
+  constructor(now: () => number = Date.now, maxReceipts?: number) {
     this.#now = now;
+    this.#receipts = new Receipts(now, maxReceipts);
     this.#sweeper = setInterval(() => this.sweep(), SWEEP_MS);
     this.#sweeper.unref();
   }
 
   open(channel: string, retention: Retention, onCommit: CommitListener): Log {
-    const log = new MemoryLog(channel, retention, onCommit, this.#now, () =>
-      this.#logs.delete(log),
-    );
+    const onClose = () => this.#logs.delete(log);
+    const receipts = this.#receipts;
+    const log = new MemoryLog(channel, retention, onCommit, this.#now, receipts, onClose);
     this.#logs.add(log);
     return log;
   }
@@ -33,6 +41,7 @@ export class MemoryBroker implements Broker {
   sweep(): void {
     const now = this.#now();
     for (const log of this.#logs) log.expire(now);
+    this.#receipts.sweep();
   }
 
   async close(): Promise<void> {
@@ -55,12 +64,14 @@ class MemoryLog implements Log {
     public retention: Retention,
     readonly onCommit: CommitListener,
     readonly now: () => number,
+    readonly receipts: Receipts,
     readonly onClose: () => void,
   ) {
     this.epoch = createEpoch();
   }
 
-  append(drafts: readonly SealedDraft[]): readonly Message[] {
+  append(drafts: readonly SealedDraft[], terms?: Terms): readonly Message[] {
+    if (terms) this.#check(terms);
     // A clock that is set back must not make `time` run backwards within a channel.
     const time = (this.#lastTime = Math.max(this.#lastTime, this.now()));
     const batch = drafts.map(
@@ -71,8 +82,16 @@ class MemoryLog implements Log {
       this.#bytes += message.size;
     }
     this.#trim();
-    this.onCommit(batch);
+    if (terms?.receipt) {
+      const first = this.top - batch.length + 1;
+      this.receipts.keep(this.channel, terms.receipt, this.epoch, first, this.top);
+    }
+    if (batch.length > 0) this.onCommit(batch);
     return batch;
+  }
+
+  receipt(key: string): KeptReceipt | null {
+    return this.receipts.find(this.channel, key);
   }
 
   read(after: number, limit: ReadLimit): Page {
@@ -110,8 +129,16 @@ class MemoryLog implements Log {
     while (this.#head < this.#kept.length && this.#kept[this.#head]!.time <= oldest) this.#evict();
   }
 
+  #check({ expect }: Terms): void {
+    if (expect === undefined) return;
+    const position = formatPosition(this.epoch, this.top);
+    if (position !== expect) throw new PositionError(this.channel, expect, position);
+  }
+
   #trim(): void {
-    while (this.#kept.length - this.#head > this.retention.size) this.#evict();
+    const { size, maxBytes = Infinity } = this.retention;
+    while (this.#kept.length - this.#head > size) this.#evict();
+    while (this.#bytes > maxBytes) this.#evict();
   }
 
   #evict(): void {

@@ -6,6 +6,7 @@ import type { Log, MaybePromise } from "./log.ts";
 import type { Draft, Message } from "./message.ts";
 import type { IncomingDraft, PipelineOptions } from "./pipeline.ts";
 import { formatPosition } from "./position.ts";
+import type { Terms } from "./terms.ts";
 
 /** A batch was committed: called in order, in the turn of the commit. */
 export type CommitListener = (batch: readonly Message[]) => void;
@@ -45,7 +46,10 @@ export class Channel {
     this.name = name;
     this.#maxBacklogBytes = MAX_BACKLOG * (options.maxBytes + maxBatchBytes);
     this.#onCommit = options.onCommit;
-    this.#end = { check: () => this.#check(), append: (drafts) => this.log.append(drafts) };
+    this.#end = {
+      check: () => this.#check(),
+      append: (drafts, terms) => this.log.append(drafts, terms),
+    };
     this.#line = new Line({ ...options, channel: name }, this.#end);
     this.log = openLog((batch) => {
       this.published += batch.length;
@@ -66,8 +70,8 @@ export class Channel {
   }
 
   /** @see Line.publish */
-  publish(drafts: readonly IncomingDraft[]): MaybePromise<readonly Message[]> {
-    return this.#line.publish(drafts);
+  publish(drafts: readonly IncomingDraft[], terms?: Terms): MaybePromise<readonly Message[]> {
+    return this.#line.publish(drafts, terms);
   }
 
   /** @see Line.inject */

@@ -1,6 +1,13 @@
 /** What can go wrong in a channel. Each has a stable `code` that the server maps to a status or a frame. */
 
-export type ChannelErrorCode = "invalid-message" | "too-large" | "schema" | "overloaded" | "closed";
+export type ChannelErrorCode =
+  | "invalid-message"
+  | "too-large"
+  | "schema"
+  | "overloaded"
+  | "closed"
+  | "position-moved"
+  | "storage";
 
 export class ChannelError extends Error {
   readonly code: ChannelErrorCode;
@@ -45,6 +52,22 @@ export class SchemaError extends ChannelError {
   }
 }
 
+/** A publish that was to come right after a position, which is not the newest any more. */
+export class PositionError extends ChannelError {
+  readonly expected: string;
+  /** The newest message's, at the moment of the commit. */
+  readonly position: string;
+  constructor(channel: string, expected: string, position: string) {
+    super(
+      "position-moved",
+      `channel "${channel}" is at ${position}, not at ${expected}: nothing was published; read what came since, then publish with the new position`,
+    );
+    this.name = "PositionError";
+    this.expected = expected;
+    this.position = position;
+  }
+}
+
 /** More drafts wait for the channel's transforms than it may queue. */
 export function overloaded(channel: string, limit: number): ChannelError {
   return new ChannelError(
@@ -64,4 +87,13 @@ export function backlogged(channel: string): ChannelError {
 /** The channel was let go of, or the server stops. */
 export function channelClosed(channel: string): ChannelError {
   return new ChannelError("closed", `channel "${channel}" is closed`);
+}
+
+/** The broker could not keep, or read, what it was asked for. Why is for the log: it tells of the inside. */
+export function storageFailed(channel: string, action: "keep" | "read"): ChannelError {
+  const what = action === "keep" ? "keep messages" : "read its history";
+  return new ChannelError(
+    "storage",
+    `channel "${channel}" can't ${what} now: the server's storage failed, its log says why; try again later`,
+  );
 }

@@ -1,6 +1,10 @@
 /** Guarantees 1 to 4 (DESIGN.md §4): random lives of a channel against the plain model. */
-import { test } from "bun:test";
+import { afterAll, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
+import { SqliteBroker } from "../broker/sqlite.ts";
 import { Run, type Operation, type Pick, type Setup } from "./run.testing.ts";
 
 const kind = fc.record({
@@ -88,22 +92,37 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 1, arbitrary: fc.nat(4).map((n) => ({ do: n === 4 ? "reopen" : "turn" }) as const) },
 );
 
-test("a channel keeps guarantees 1 to 4 through any operations, in any order of answers", async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      setup,
-      fc.array(operation, { maxLength: 60, size: "max" }),
-      fc.scheduler(),
-      async (setup, operations, scheduler) => {
-        const run = new Run(setup, scheduler);
-        try {
-          for (const each of operations) await run.operate(each);
-          await run.end();
-        } finally {
-          await run.dispose();
-        }
-      },
-    ),
-    { numRuns: 2000 },
-  );
-});
+const folder = mkdtempSync(join(tmpdir(), "tidewire-guarantees-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let files = 0;
+
+test.each([
+  ["memory", 2000, undefined],
+  [
+    "sqlite",
+    200,
+    (now: () => number) =>
+      new SqliteBroker({ path: join(folder, `${++files}.db`), durability: "normal", now }),
+  ],
+] as const)(
+  "a channel of broker %s keeps guarantees 1 to 4 through any operations, in any order of answers",
+  async (_, numRuns, createBroker) => {
+    await fc.assert(
+      fc.asyncProperty(
+        setup,
+        fc.array(operation, { maxLength: 60, size: "max" }),
+        fc.scheduler(),
+        async (setup, operations, scheduler) => {
+          const run = new Run({ ...setup, createBroker }, scheduler);
+          try {
+            for (const each of operations) await run.operate(each);
+            await run.end();
+          } finally {
+            await run.dispose();
+          }
+        },
+      ),
+      { numRuns },
+    );
+  },
+);

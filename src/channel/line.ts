@@ -1,6 +1,7 @@
 /** The way of drafts through one set of transforms to the log. A channel that gets others gets another line. */
 import type { MaybePromise } from "./log.ts";
 import type { Draft, Message, SealedDraft } from "./message.ts";
+import type { Terms } from "./terms.ts";
 import { currentTrail } from "./trail.ts";
 import {
   Pipeline,
@@ -13,7 +14,7 @@ import {
 export interface LineEnd {
   /** @throws {ChannelError} When the channel takes no draft now. */
   check(): void;
-  append(drafts: readonly SealedDraft[]): MaybePromise<readonly Message[]>;
+  append(drafts: readonly SealedDraft[], terms?: Terms): MaybePromise<readonly Message[]>;
 }
 
 export class Line {
@@ -32,11 +33,16 @@ export class Line {
    * Runs drafts through schema and transforms and commits what is left, all or none.
    *
    * @returns The committed messages, which may be none or more than the drafts; after the commit.
+   * @param terms What holds for the commit; drafts may be none then.
    * @throws {ChannelError} When a draft is refused; nothing is committed then.
    */
-  publish(drafts: readonly IncomingDraft[]): MaybePromise<readonly Message[]> {
+  publish(drafts: readonly IncomingDraft[], terms?: Terms): MaybePromise<readonly Message[]> {
     this.#end.check();
-    return this.#pipeline.run(drafts, this.#commit);
+    // Most have none, and need no function of their own.
+    const commit = terms
+      ? (sealed: readonly SealedDraft[]) => this.#commit(sealed, terms)
+      : this.#commit;
+    return this.#pipeline.run(drafts, commit);
   }
 
   /**
@@ -64,11 +70,15 @@ export class Line {
     await Promise.allSettled(this.#appends);
   }
 
-  readonly #commit = (sealed: readonly SealedDraft[]): MaybePromise<readonly Message[]> => {
-    if (sealed.length === 0) return [];
+  readonly #commit = (
+    sealed: readonly SealedDraft[],
+    terms?: Terms,
+  ): MaybePromise<readonly Message[]> => {
+    if (sealed.length === 0 && !terms) return [];
     const trail = currentTrail();
     const append = this.#end.append(
       trail === null ? sealed : sealed.map((draft) => ({ ...draft, trail })),
+      terms,
     );
     if (append instanceof Promise) {
       const ended = () => this.#appends.delete(append);

@@ -22,7 +22,7 @@ import {
   type PlannedDraft,
 } from "./planned.testing.ts";
 import { parsePosition, type Start } from "./position.ts";
-import { AsyncLog, endTurn, openWorld, type World } from "./testing.ts";
+import { AsyncLog, endTurn, openWorld, type World, type WorldOptions } from "./testing.ts";
 
 export type Pick = "live" | "earliest" | "last" | "after" | "foreign" | "ahead";
 
@@ -35,10 +35,13 @@ export type Operation =
   | { do: "wait"; ms: number }
   | { do: "sweep" | "flush" | "turn" | "tick" | "step" | "reopen" };
 
+type WorldBrokerMaker = WorldOptions["createBroker"];
+
 /** What a subscriber does in the middle of its first or second event, which may be a delivery. */
 type Meddle = { at: number; does: "publish" | "join" | "leave" | "flush" } | null;
 
 export interface Setup {
+  readonly createBroker?: WorldBrokerMaker;
   readonly retention: Retention;
   /** Bytes of one flush: a message has about 300. */
   readonly maxBatchBytes: number;
@@ -150,9 +153,10 @@ export class Run {
   }
 
   #open(nowMs: number): [World, Life] {
-    const { retention, maxBatchBytes, isSlowLog, hasTransforms } = this.#setup;
+    const { createBroker, retention, maxBatchBytes, isSlowLog, hasTransforms } = this.#setup;
     const pause = (label: string) => this.#scheduler.schedule(Promise.resolve(), label);
     const world = openWorld({
+      createBroker,
       ...retention,
       maxBatchBytes,
       maxWaiting: 6,
@@ -341,7 +345,8 @@ export class Run {
   async #rest(isDone: () => boolean): Promise<void> {
     for (let quiet = 0, turns = 0; quiet < 3; turns++) {
       if (turns > 1000) throw new Error("the channel does not come to rest");
-      const isBusy = this.#scheduler.count() > 0 || this.#world.channel.fanOut.pendingBytes > 0;
+      const { pendingBytes } = this.#world.channel.fanOut;
+      const isBusy = this.#scheduler.count() > 0 || pendingBytes > 0 || this.#unacknowledged > 0;
       quiet = isBusy || !isDone() ? 0 : quiet + 1;
       while (this.#scheduler.count() > 0) await this.#scheduler.waitOne();
       await endTurn();

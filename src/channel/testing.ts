@@ -1,15 +1,20 @@
 /** What the tests of a channel share: channels on a clock of their own, logs that take their time. */
+import type { Broker } from "../broker/broker.ts";
 import { MemoryBroker } from "../broker/memory.ts";
 import type { CatchUp, Receiver } from "./catch-up.ts";
 import { Channel, type ChannelOptions } from "./channel.ts";
 import type { Gap } from "./cursor.ts";
 import type { FanOutGroup } from "./fan-out.ts";
-import type { Log, Page, ReadLimit, Retention } from "./log.ts";
+import type { Log, MaybePromise, Page, ReadLimit, Retention } from "./log.ts";
 import type { Message, SealedDraft } from "./message.ts";
+import type { KeptReceipt, Terms } from "./terms.ts";
+
+/** A broker that lets go of what is over when it is told to. */
+export type WorldBroker = Broker & { sweep(): unknown };
 
 export interface World {
   readonly channel: Channel;
-  readonly broker: MemoryBroker;
+  readonly broker: WorldBroker;
   /** Milliseconds; what the broker takes for the time. */
   nowMs: number;
   /** Publishes text messages, one call, and gives their offsets. */
@@ -18,12 +23,15 @@ export interface World {
 
 export interface WorldOptions extends Partial<Retention>, Partial<ChannelOptions> {
   readonly wrap?: (log: Log) => Log;
+  /** Default: memory. */
+  readonly createBroker?: ((now: () => number) => WorldBroker) | undefined;
 }
 
 /** Opens a channel on the memory broker. Errors of a fan-out group are thrown unless they are taken. */
 export function openWorld(options: WorldOptions = {}): World {
-  const { size = 100, ttlMs = Infinity, wrap = (log: Log) => log, ...rest } = options;
-  const broker = new MemoryBroker(() => world.nowMs);
+  const { size = 100, ttlMs = Infinity, wrap = (log: Log) => log, createBroker, ...rest } = options;
+  const now = () => world.nowMs;
+  const broker = createBroker ? createBroker(now) : new MemoryBroker(now);
   const channel = new Channel({
     name: "prices",
     maxBytes: 1024,
@@ -74,10 +82,10 @@ export class AsyncLog implements Log {
     return this.#inner.top;
   }
 
-  append(drafts: readonly SealedDraft[]): Promise<readonly Message[]> {
+  append(drafts: readonly SealedDraft[], terms?: Terms): Promise<readonly Message[]> {
     const append = this.#appended
       .then(() => this.#delay("append"))
-      .then(() => this.#inner.append(drafts));
+      .then(() => this.#inner.append(drafts, terms));
     this.#appended = append.catch(() => {});
     return append;
   }
@@ -88,6 +96,10 @@ export class AsyncLog implements Log {
     // What was read may be old by the time that it is handed over.
     await this.#delay("page");
     return page;
+  }
+
+  receipt(key: string): MaybePromise<KeptReceipt | null> {
+    return this.#inner.receipt(key);
   }
 
   retain(retention: Retention): void {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { endTurn } from "./testing.ts";
-import { atTurnEnd } from "./turn.ts";
+import { atTurnEnd, commitAtTurnEnd } from "./turn.ts";
 
 describe("atTurnEnd()", () => {
   test("runs work after all promises of the turn, in order", async () => {
@@ -32,7 +32,7 @@ describe("atTurnEnd()", () => {
   test("lets work that throws keep none of the others from running", async () => {
     // In a process of its own: the test runner takes every uncaught error for a failure.
     const script = `
-      import { atTurnEnd } from ${JSON.stringify(import.meta.resolve("./turn.ts"))};
+      import { atTurnEnd, commitAtTurnEnd } from ${JSON.stringify(import.meta.resolve("./turn.ts"))};
       process.on("uncaughtException", (error) => console.log("uncaught", error.message));
       atTurnEnd({ flush() { throw new Error("boom"); } });
       atTurnEnd({ flush: () => console.log("second") });
@@ -43,4 +43,21 @@ describe("atTurnEnd()", () => {
     expect(lines.toSorted()).toEqual(["next turn", "second", "uncaught boom"]);
     expect(await child.exited).toBe(0);
   });
+});
+
+test("commitAtTurnEnd() runs work before the rest of the turn, and what it queues within the turn", async () => {
+  const steps: string[] = [];
+  atTurnEnd({ flush: () => steps.push("fan-out") });
+  commitAtTurnEnd({
+    flush: () => {
+      steps.push("commit");
+      atTurnEnd({ flush: () => steps.push("fan-out of the commit") });
+      commitAtTurnEnd({ flush: () => steps.push("next commit") });
+      void Promise.resolve().then(() => steps.push("acknowledged"));
+    },
+  });
+  await endTurn();
+  expect(steps).toEqual(["commit", "fan-out", "fan-out of the commit", "acknowledged"]);
+  await endTurn();
+  expect(steps.at(-1)).toBe("next commit");
 });

@@ -43,10 +43,22 @@ export interface Config {
     readonly cors: "*" | readonly string[];
   };
   readonly control: { readonly listen: Address; readonly token: string | null } | null;
-  readonly broker: { readonly use: "memory" };
-  /** Where plugins keep their values; `path` is absolute. */
-  readonly store: { readonly use: "memory" } | { readonly use: "sqlite"; readonly path: string };
+  /** Where history is kept; `path` is absolute. */
+  readonly broker:
+    | { readonly use: "memory" }
+    | { readonly use: "sqlite"; readonly path: string; readonly durability: "full" | "normal" };
+  /** Where plugins keep their values: `broker` is its file. `path` is absolute. */
+  readonly store:
+    | { readonly use: "memory" }
+    | { readonly use: "broker" }
+    | { readonly use: "sqlite"; readonly path: string };
   readonly limits: Limits;
+  readonly idempotency: {
+    /** Milliseconds for which a key is remembered. */
+    readonly windowMs: number;
+    /** Keys that are remembered at most. */
+    readonly keys: number;
+  };
   readonly sse: {
     /** The `retry:` field, milliseconds. */
     readonly retryMs: number;
@@ -69,6 +81,25 @@ export interface Limits {
   readonly message: number;
   /** Connections that are held, all listeners together. */
   readonly connections: number;
+  /** Connections that one client address holds; null is no limit. */
+  readonly connectionsPerAddress: number | null;
+  /** Channels that one connection for many is subscribed to. */
+  readonly subscriptions: number;
+  /** Long-polls that wait. */
+  readonly polls: number;
+  /** Messages of one client: a token bucket. */
+  readonly publishes: { readonly perSecond: number; readonly burst: number };
+  /** Bytes of one request's line and header fields. */
+  readonly headers: number;
+  /** A body has `timeMs` to come in, and a second more for each `rate` bytes. */
+  readonly body: { readonly timeMs: number; readonly rate: number };
+  readonly http2: {
+    readonly connections: number;
+    /** Open streams of one connection. */
+    readonly streams: number;
+    /** Streams of one connection that its client resets before they are answered: a token bucket. */
+    readonly resets: { readonly perSecond: number; readonly burst: number };
+  };
   /** Pattern channels alive at once. */
   readonly channels: number;
   /** Worker threads that pattern channels may have for isolated plugins. */

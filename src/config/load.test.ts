@@ -31,7 +31,15 @@ describe("loadConfig() of a config that says nothing but a channel", () => {
         channels: 10_000,
         workers: 100,
         waiting: 1024,
+        connectionsPerAddress: null,
+        subscriptions: 1000,
+        polls: 50_000,
+        publishes: { perSecond: 1000, burst: 10_000 },
+        headers: 16_384,
+        body: { timeMs: 30_000, rate: 4096 },
+        http2: { connections: 100_000, streams: 100, resets: { perSecond: 33, burst: 1000 } },
       },
+      idempotency: { windowMs: 600_000, keys: 100_000 },
       sse: { retryMs: 2000, heartbeatMs: 15_000 },
       shutdown: { drainMs: 10_000 },
       log: { level: "info", format: "auto" },
@@ -41,7 +49,7 @@ describe("loadConfig() of a config that says nothing but a channel", () => {
       name: "news",
       path: { text: "/channels/news" },
       transports: ["websocket", "sse", "long-poll"],
-      history: { size: 100, ttlMs: 600_000 },
+      history: { size: 100, ttlMs: 600_000, maxBytes: 16 * 1024 ** 2 },
       publish: "nobody",
       schema: null,
       plugins: [],
@@ -71,18 +79,22 @@ server:
   cors: [https://example.org, "http://localhost:3000"]
 control: { listen: "unix:/run/tidewire.sock", token: abc }
 broker: { use: memory }
-limits: { buffer: 64KiB, message: 1.5MiB, connections: 5, channels: 6, workers: 8, waiting: 7 }
+limits:
+  { buffer: 64KiB, message: 1.5MiB, connections: 5, channels: 6, workers: 8, waiting: 7, connections_per_address: 2,
+    subscriptions: 8, polls: 9, publishes: { per_second: 10, burst: 20 }, headers: 64KiB,
+    body: { time: 2s, rate: 1KiB }, http2: { streams: 11, resets: { per_second: 12, burst: 13 } } }
+idempotency: { window: 1h, keys: 14 }
 sse: { retry: 0s, heartbeat: 1m }
 shutdown: { drain: 500ms }
 log: { level: debug, format: json }
-defaults: { transports: [sse], history: { size: 5, ttl: 1h }, publish: clients }
+defaults: { transports: [sse], history: { size: 5, ttl: 1h, bytes: 1MiB }, publish: clients }
 channels:
   clock:
     plugins: [{ use: clock, with: { every: 250ms } }, { use: ./round.ts }, { use: shout, with: }]
   chat/{room}/{user}:
     path: "/{user}/in/{room}"
     transports: [http2-push, websocket]
-    history: { ttl: 2s }
+    history: { ttl: 2s, bytes: 2KiB }
     publish: nobody
     schema: { type: object, properties: { text: { type: string, maxLength: 3 } } }
 `);
@@ -104,14 +116,22 @@ channels:
       channels: 6,
       workers: 8,
       waiting: 7,
+      connectionsPerAddress: 2,
+      subscriptions: 8,
+      polls: 9,
+      publishes: { perSecond: 10, burst: 20 },
+      headers: 65_536,
+      body: { timeMs: 2000, rate: 1024 },
+      http2: { connections: 5, streams: 11, resets: { perSecond: 12, burst: 13 } },
     });
+    expect(config.idempotency).toEqual({ windowMs: 3_600_000, keys: 14 });
     expect(config.sse).toEqual({ retryMs: 0, heartbeatMs: 60_000 });
     expect(config.shutdown).toEqual({ drainMs: 500 });
     expect(config.log).toEqual({ level: "debug", format: "json" });
     const [clock, chat] = config.channels;
     expect(clock).toMatchObject({
       transports: ["sse"],
-      history: { size: 5, ttlMs: 3_600_000 },
+      history: { size: 5, ttlMs: 3_600_000, maxBytes: 1024 ** 2 },
       publish: "clients",
       plugins: [
         { use: "clock", options: { every: "250ms", format: "time" } },
@@ -124,7 +144,7 @@ channels:
       pattern: { params: ["room", "user"] },
       path: { text: "/{user}/in/{room}", params: ["user", "room"] },
       transports: ["http2-push", "websocket"],
-      history: { size: 5, ttlMs: 2000 },
+      history: { size: 5, ttlMs: 2000, maxBytes: 2048 },
       publish: "nobody",
       schema: { type: "object", properties: { text: { type: "string", maxLength: 3 } } },
     });

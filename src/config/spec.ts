@@ -2,6 +2,7 @@
 import { Type as t, type StaticDecode } from "@sinclair/typebox";
 import { TRANSPORT_NAMES } from "./config.ts";
 import { choice, MayBeEmpty, Noun } from "./kinds.ts";
+import { LimitsSpec } from "./spec-limits.ts";
 import { TestsSpec } from "./spec-tests.ts";
 import {
   address,
@@ -40,6 +41,11 @@ const historySize = {
   description: "Messages that are kept at most.",
 };
 const TTL = "How long a message is kept at most.";
+const HISTORY_BYTES = {
+  min: "1KiB",
+  max: "64GiB",
+  description: "Bytes of data that are kept at most; a message that is larger is not kept.",
+};
 const HISTORY = "What is kept of a channel, for clients that come back.";
 
 const Server = keys(
@@ -108,41 +114,6 @@ const Control = keys(
   { description: "The private listener: publishing by your app, channels, health." },
 );
 
-const Limits = keys(
-  "limits",
-  {
-    buffer: size({
-      min: "1KiB",
-      default: "1MiB",
-      description: "What may wait for one slow connection before it is closed.",
-    }),
-    message: size({ default: "1MiB", description: "The data of one message." }),
-    connections: t.Integer({
-      minimum: 1,
-      default: 100_000,
-      description:
-        "Connections that are held at once, all listeners together: streams, polls that wait, and WebSockets.",
-    }),
-    channels: t.Integer({
-      minimum: 1,
-      default: 10_000,
-      description: "Channels of patterns that are alive at once.",
-    }),
-    workers: t.Integer({
-      minimum: 1,
-      default: 100,
-      description:
-        "Worker threads of plugins with `isolate` in channels of patterns, about 8 MiB each; a channel that would need one more is refused.",
-    }),
-    waiting: t.Integer({
-      minimum: 1,
-      default: 1024,
-      description: "Messages of one channel that may wait for its transforms.",
-    }),
-  },
-  { default: {}, description: "Bounds on memory." },
-);
-
 export const PluginSpec = keys("a plugin", {
   use: t.String({
     minLength: 1,
@@ -197,6 +168,7 @@ export const ChannelSpec = keys(
         {
           size: t.Optional(t.Integer(historySize)),
           ttl: t.Optional(duration({ min: "1ms", description: TTL })),
+          bytes: t.Optional(size(HISTORY_BYTES)),
         },
         { description: HISTORY },
       ),
@@ -225,11 +197,20 @@ export const ConfigSpec = keys(
     broker: keys(
       "broker",
       {
-        use: choice(["memory"], {
+        use: choice(["memory", "sqlite"], {
           noun: "a broker that this version has",
           default: "memory",
-          description: "Keeps each channel's history. memory: it is gone when the server stops.",
+          description:
+            "Keeps each channel's history. memory: it is gone when the server stops. sqlite: a file, where it outlives the server; plugins keep their values in it too.",
         }),
+        path: t.Optional(file("The SQLite file, in a folder that is there. Default: tidewire.db.")),
+        durability: t.Optional(
+          choice(["full", "normal"], {
+            noun: "a durability",
+            description:
+              "What a power cut may cost. full (the default): nothing that was acknowledged, for each commit is on the disk first. normal: the last moments' messages, though acknowledged, and then every channel starts a new epoch, so that clients are told of a gap; never the file; it is faster. With either, the end of the process, kill -9 included, costs nothing.",
+          }),
+        ),
       },
       { default: {}, description: "Where history is kept." },
     ),
@@ -242,11 +223,33 @@ export const ConfigSpec = keys(
           description:
             "sqlite: a file, made when a plugin first keeps something. memory: gone when the server stops.",
         }),
-        path: t.Optional(file("The SQLite file. Default: .tidewire/store.db.")),
+        path: t.Optional(
+          file("The SQLite file. Default: .tidewire/store.db, or the file of a sqlite broker."),
+        ),
       },
       { default: {}, description: "Where plugins keep their small values (`ctx.store`)." },
     ),
-    limits: Limits,
+    limits: LimitsSpec,
+    idempotency: keys(
+      "idempotency",
+      {
+        window: duration({
+          min: "1s",
+          max: "7d",
+          default: "10m",
+          description:
+            "How long a publish with an `Idempotency-Key` is remembered: the same one, sent again, gets the first answer and publishes nothing.",
+        }),
+        keys: t.Integer({
+          minimum: 1,
+          maximum: 100_000_000,
+          default: 100_000,
+          description:
+            "Keys that are remembered at most, all channels together; the oldest is forgotten first.",
+        }),
+      },
+      { default: {}, description: "Publishes that may be sent again." },
+    ),
     sse: keys(
       "sse",
       {
@@ -301,6 +304,7 @@ export const ConfigSpec = keys(
           {
             size: t.Integer({ ...historySize, default: 100 }),
             ttl: duration({ min: "1ms", default: "10m", description: TTL }),
+            bytes: size({ ...HISTORY_BYTES, default: "16MiB" }),
           },
           { default: {}, description: HISTORY },
         ),

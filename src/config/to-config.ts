@@ -2,7 +2,7 @@
 import { dirname, resolve } from "node:path";
 import { Value } from "@sinclair/typebox/value";
 import { parsePath, parsePattern } from "../channel/directory.ts";
-import type { ChannelConfig, Config, Isolation, PluginUse, Tls } from "./config.ts";
+import type { ChannelConfig, Config, Isolation, Limits, PluginUse, Tls } from "./config.ts";
 import type { ResolvedUse } from "./check-plugins.ts";
 import { nodeAt, type Node } from "./node.ts";
 import { readValue } from "./read-value.ts";
@@ -10,6 +10,8 @@ import { ConfigSpec, type DecodedConfig } from "./spec.ts";
 
 /** The file that plugins' values are in, beside the config. */
 const STORE = ".tidewire/store.db";
+/** The file of a sqlite broker, beside the config. */
+const BROKER = "tidewire.db";
 
 const ISOLATION: Isolation = { timeoutMs: 1000, memory: 256 * 1024 ** 2 };
 
@@ -19,7 +21,7 @@ const ISOLATION: Isolation = { timeoutMs: 1000, memory: 256 * 1024 ** 2 };
  */
 export function toConfig(file: string, root: Node, uses: ReadonlyMap<Node, ResolvedUse>): Config {
   const decoded = Value.Decode(ConfigSpec, readValue(root, ConfigSpec));
-  const { server, control, limits, sse, shutdown, log } = decoded;
+  const { server, control, limits, idempotency, sse, shutdown, log } = decoded;
   const directory = dirname(file);
   const http2 = server.http2_push;
   return {
@@ -34,16 +36,58 @@ export function toConfig(file: string, root: Node, uses: ReadonlyMap<Node, Resol
       cors: server.cors,
     },
     control: control ? { listen: control.listen, token: control.token ?? null } : null,
-    broker: decoded.broker,
-    store:
-      decoded.store.use === "memory"
-        ? { use: "memory" }
-        : { use: "sqlite", path: resolve(directory, decoded.store.path ?? STORE) },
-    limits,
+    ...toStorage(decoded, directory),
+    limits: toLimits(limits),
+    idempotency: { windowMs: idempotency.window, keys: idempotency.keys },
     sse: { retryMs: sse.retry, heartbeatMs: sse.heartbeat },
     shutdown: { drainMs: shutdown.drain },
     log,
     channels: toChannels(root, decoded, uses),
+  };
+}
+
+function toLimits({
+  connections_per_address: perAddress,
+  publishes,
+  body,
+  http2,
+  ...limits
+}: DecodedConfig["limits"]): Limits {
+  const { resets } = http2;
+  return {
+    ...limits,
+    connectionsPerAddress: perAddress ?? null,
+    publishes: { perSecond: publishes.per_second, burst: publishes.burst },
+    body: { timeMs: body.time, rate: body.rate },
+    http2: {
+      connections: http2.connections ?? limits.connections,
+      streams: http2.streams,
+      resets: { perSecond: resets.per_second, burst: resets.burst },
+    },
+  };
+}
+
+function toStorage(
+  { broker, store }: Pick<DecodedConfig, "broker" | "store">,
+  directory: string,
+): Pick<Config, "broker" | "store"> {
+  const { use, path: written } = store;
+  if (broker.use === "memory") {
+    const path = resolve(directory, written ?? STORE);
+    return { broker: { use: "memory" }, store: use === "memory" ? { use } : { use, path } };
+  }
+  const path = resolve(directory, broker.path ?? BROKER);
+  const durability = broker.durability ?? "full";
+  const storePath = resolve(directory, written ?? path);
+  return {
+    broker: { use: "sqlite", path, durability },
+    // The broker has its file to itself: who names the same one means the same.
+    store:
+      use === "memory"
+        ? { use }
+        : storePath === path
+          ? { use: "broker" }
+          : { use, path: storePath },
   };
 }
 
@@ -71,6 +115,7 @@ function toChannels(
       history: {
         size: channel.history?.size ?? defaults.history.size,
         ttlMs: channel.history?.ttl ?? defaults.history.ttl,
+        maxBytes: channel.history?.bytes ?? defaults.history.bytes,
       },
       publish: channel.publish ?? defaults.publish,
       schema: channel.schema ?? null,

@@ -110,8 +110,8 @@ export class SourceRunner {
       } catch (error) {
         const code = error instanceof ChannelError ? error.code : null;
         if (code === "closed") return;
-        if (code !== "overloaded") return reports.failed("source", error, 1);
-        // The source is ahead of the transforms: it waits, nothing is lost.
+        if (code !== "overloaded" && code !== "storage") return reports.failed("source", error, 1);
+        // The source is ahead of the transforms, or the disk is full: it waits, nothing is lost.
         await clock.delay(OVERLOADED_DELAY_MS, signal);
       }
     }

@@ -4,7 +4,8 @@ import type { Outcome } from "../plugin/authorize-chain.ts";
 import type { AccessRequest } from "../plugin/sdk.ts";
 import { CLOSE, RequestError } from "../transport/errors.ts";
 import type { ChannelMatch, Channels } from "./channels.ts";
-import type { ConnectionCount, Peer } from "./client.ts";
+import type { Peer } from "./client.ts";
+import type { ConnectionCount } from "./connection-count.ts";
 import { unknownChannel } from "./problem.ts";
 import type { LiveChannel } from "./live-channel.ts";
 
@@ -131,10 +132,10 @@ export class Admission {
     }
     // Until the hook has answered, also when the client has gone: it is the hook that is to be bounded.
     this.#waiting++;
-    if (isNew) connections.add(1);
+    if (isNew) connections.add(1, address);
     return outcome.then((late) => {
       this.#waiting--;
-      if (isNew) connections.add(-1);
+      if (isNew) connections.add(-1, address);
       if (late === "allowed") remember(peer, key, authorize);
       return late;
     });

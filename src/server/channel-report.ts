@@ -39,7 +39,8 @@ function describe(live: LiveChannel) {
     /** Messages committed in this life of the channel. */
     published: channel.published,
     connections: Object.fromEntries(live.connections),
-    history: { ...channel.log.stat(), size: config.history.size, ttlMs: config.history.ttlMs },
+    /** What is kept, and what may be: messages, their age, and bytes of data. */
+    history: { ...channel.log.stat(), ...config.history },
     plugins: plugins.stats(),
   };
 }

@@ -213,10 +213,9 @@ describe("limits.connections", () => {
       ),
     );
     await fetch(`${server.urls.public}/nothing`);
-    gate.resolve();
-    await until(() => server.connections > 0);
     let most = 0;
     const look = setInterval(() => (most = Math.max(most, server.connections)), 1);
+    gate.resolve();
     const statuses = await Promise.all(asked);
     await Promise.all(sockets);
     clearInterval(look);

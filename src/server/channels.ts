@@ -122,6 +122,11 @@ export class Channels {
     return this.#ending?.find(name) ?? null;
   }
 
+  /** Channels of patterns that are alive, or come to life. */
+  get ofPatterns(): number {
+    return this.#patterns.count;
+  }
+
   get live(): Iterable<LiveChannel> {
     return this.#live.values();
   }

@@ -4,11 +4,24 @@ import type { Message } from "../channel/message.ts";
 import { sealDraft } from "../channel/message.ts";
 import type { IncomingDraft } from "../channel/pipeline.ts";
 import type { Log } from "../log.ts";
-import { CLOSE, RequestError } from "../transport/errors.ts";
-import type { Access, ClientWays, Subscriber, SubscriberWays } from "../transport/transport.ts";
+import type {
+  Access,
+  ClientWays,
+  Submitted,
+  SubmitTerms,
+  Subscriber,
+  SubscriberWays,
+} from "../transport/transport.ts";
 import type { Admission } from "./admission.ts";
+import type { ConnectionCount } from "./connection-count.ts";
+import { checkPosition } from "./expect-position.ts";
+import type { Idempotency } from "./idempotency.ts";
+import { checkIdempotencyKey, fingerprintOf, keyOfClient } from "./idempotency-key.ts";
 import type { LiveChannel } from "./live-channel.ts";
 import { toRequestError } from "./problem.ts";
+import type { Allowance, PublishRate } from "./publish-rate.ts";
+
+export { ConnectionCount } from "./connection-count.ts";
 
 /** Who is at the other end of a request or socket. */
 export interface Peer {
@@ -20,6 +33,8 @@ export interface Peer {
   readonly query: URLSearchParams;
   /** The `authorize` hooks that let it in, by action and channel; null as long as none did. */
   allowed: Map<string, unknown> | null;
+  /** How much more a connection may publish now; none as long as it published nothing. */
+  allowance?: Allowance;
 }
 
 let lastId = 0;
@@ -28,42 +43,15 @@ export function createPeer(request: Request, query: URLSearchParams, address: st
   return { id: (++lastId).toString(36), address, headers: request.headers, query, allowed: null };
 }
 
-/**
- * Connections that are held, counted against `limits.connections`: streams, polls that wait, and
- * WebSockets, whatever they subscribe to.
- */
-export class ConnectionCount {
-  #count = 0;
-  #limit: number;
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-  /** Connections that are held beyond it stay; no further one is taken. */
-  set limit(limit: number) {
-    this.#limit = limit;
-  }
-  get count(): number {
-    return this.#count;
-  }
-  add(change: 1 | -1): void {
-    this.#count += change;
-  }
-  /** @throws {RequestError} 503 when no further connection is taken. */
-  check(): void {
-    if (this.#count < this.#limit) return;
-    throw new RequestError(
-      503,
-      "too-many-connections",
-      `this server holds ${this.#limit} connections, its limit; try again later`,
-      { headers: { "retry-after": "5" }, closeCode: CLOSE.tryLater },
-    );
-  }
-}
-
 /** What every client of a server shares. */
 export interface ClientContext {
-  readonly connections: ConnectionCount;
+  /** Where a client's connection is counted. */
+  readonly connections: Pick<ConnectionCount, "add">;
   readonly admission: Admission;
+  /** How fast clients may publish; where it is left out, as fast as they like. */
+  readonly publishRate?: PublishRate;
+  /** What is known of publishes that have a key; where it is left out, keys mean nothing. */
+  readonly idempotency?: Idempotency;
   readonly log: Log;
 }
 
@@ -152,23 +140,57 @@ export class ChannelClient implements Access, Subscriber {
   }
 
   /** @throws {RequestError} Whatever went wrong, as this client is told of it. */
-  submit(draft: IncomingDraft): MaybePromise<readonly Message[]> {
+  submit(draft: IncomingDraft, terms?: SubmitTerms): MaybePromise<Submitted> {
     try {
+      const { publishRate } = this.#context;
+      publishRate?.take((this.#peer.allowance ??= { fullAt: 0 }), 1);
+      if (terms) return this.#submitOn(draft, terms).catch((error) => this.#refuse(error));
       const messages = this.live.submit([draft], this);
       return messages instanceof Promise
-        ? messages.catch((error) => this.#refuse(error))
-        : messages;
+        ? messages.then(submitted, (error) => this.#refuse(error))
+        : submitted(messages);
     } catch (error) {
       return this.#refuse(error);
     }
   }
 
+  async #submitOn(draft: IncomingDraft, terms: SubmitTerms): Promise<Submitted> {
+    const { idempotency } = this.#context;
+    const expect = terms.expect === undefined ? undefined : checkPosition(terms.expect, "expect");
+    if (terms.idempotency === undefined || !idempotency) {
+      return submitted(await this.live.submit([draft], this, { expect }));
+    }
+    const asked = checkIdempotencyKey(terms.idempotency, "idempotency is not a usable key");
+    // Who may not publish learns nothing of what others did.
+    this.live.checkPublish();
+    await this.mayPublish();
+    const { data } = draft;
+    const isText = typeof data === "string";
+    return idempotency.run<Submitted>(this.live, {
+      key: keyOfClient(this.headers, asked),
+      // As a POST of the same data has it: a client may fall back to one.
+      fingerprint: fingerprintOf(
+        isText ? "text" : "json",
+        draft,
+        isText ? data : JSON.stringify(data),
+      ),
+      note: () => "",
+      publish: async (receipt) =>
+        submitted(await this.live.submit([draft], this, { expect, receipt })),
+      again: (ids) => ({ id: ids.at(-1) ?? null, isReplay: true }),
+    });
+  }
+
   /** The listener counts its sockets itself: one may subscribe to many channels, or to none. */
   #count(change: 1 | -1): void {
-    if (this.transport !== "websocket") this.#context.connections.add(change);
+    if (this.transport !== "websocket") this.#context.connections.add(change, this.address);
   }
 
   #refuse(error: unknown): never {
     throw toRequestError(error, this.#context.log);
   }
+}
+
+function submitted(messages: readonly Message[]): Submitted {
+  return { id: messages[messages.length - 1]?.id ?? null, isReplay: false };
 }

@@ -8,14 +8,20 @@ import { VERSION } from "../version.ts";
 import type { Channels } from "./channels.ts";
 import { describeChannel, describeChannels } from "./channel-report.ts";
 import { controlPublish } from "./control-publish.ts";
+import type { Idempotency } from "./idempotency.ts";
+import type { LimitReport } from "./limit-report.ts";
 import { methodNotAllowed, problem, toRequestError } from "./problem.ts";
 import { readTarget } from "./target.ts";
 
 export interface ControlOptions {
+  /** The one that holds at the moment. */
   readonly config: Config;
   readonly listen: Address;
   readonly token: string | null;
   readonly channels: Channels;
+  readonly idempotency: Idempotency;
+  /** Every limit, with what is used of it now. */
+  readonly limits: () => LimitReport;
   readonly isReady: () => boolean;
   readonly log: Log;
 }
@@ -30,7 +36,7 @@ export interface ControlListener {
 
 /** @throws When the address is in use or can't be bound. */
 export function listenControl(options: ControlOptions): ControlListener {
-  const { channels, config, isReady, log, listen } = options;
+  const { channels, config, isReady, log, listen, idempotency } = options;
   const healthy = () => Response.json({ status: "ok", version: VERSION });
   const ready = () =>
     isReady()
@@ -42,12 +48,15 @@ export function listenControl(options: ControlOptions): ControlListener {
     )
     .post(
       "/publish",
-      ({ request }) => controlPublish(request, channels, config.limits.message, log),
+      ({ request }) =>
+        controlPublish(request, { channels, limits: options.config.limits, idempotency, log }),
       {
         parse: "none",
       },
     )
-    .get("/channels", () => Response.json(describeChannels(channels)))
+    .get("/channels", () =>
+      Response.json({ ...describeChannels(channels), limits: options.limits() }),
+    )
     .get("/channels/*", ({ request }) => {
       const name = readTarget(request).pathname.slice("/channels/".length);
       return Response.json(describeChannel(channels, name));

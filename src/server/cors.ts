@@ -2,7 +2,9 @@
 import { RequestError } from "../transport/errors.ts";
 
 /** Headers of answers that a page's script may read. */
-const EXPOSED = "ETag, Link, Location, Retry-After, Tidewire-Gap";
+const EXPOSED = "ETag, Idempotent-Replayed, Link, Location, Retry-After, Tidewire-Gap";
+/** Headers that a page may send, where its browser does not ask for any by name. */
+const TAKEN = "Content-Type, Last-Event-ID, Idempotency-Key, Expect-Position";
 const VARY = { vary: "Origin, Accept" };
 
 export class Cors {
@@ -55,7 +57,7 @@ export class Cors {
       Object.assign(headers, {
         "access-control-allow-methods": methods.join(", "),
         "access-control-allow-headers":
-          request.headers.get("access-control-request-headers") ?? "Content-Type, Last-Event-ID",
+          request.headers.get("access-control-request-headers") ?? TAKEN,
         "access-control-max-age": "600",
       });
     }

@@ -11,7 +11,7 @@ import {
 } from "../channel/position.ts";
 import { encodePage, ENVELOPE_TYPE } from "../transport/envelope.ts";
 import { RequestError } from "../transport/errors.ts";
-import { readLimit } from "../transport/long-poll.ts";
+import { readLimit } from "../transport/poll-query.ts";
 import { messageHeaders } from "../transport/message-response.ts";
 
 /** Bytes of data after which a page ends. */

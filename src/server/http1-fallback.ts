@@ -11,11 +11,23 @@ export interface Http1FallbackOptions {
   readonly log: Log;
   /** Milliseconds in which a client has to take one chunk of a body. */
   readonly stallMs: number;
+  /** Milliseconds that a connection has until its first request is there, header fields and all. */
+  readonly requestMs: number;
+  /** Milliseconds that it has, after an answer, until the next one is. */
+  readonly idleMs: number;
+}
+
+/** One connection: requests that are not answered yet, and how long it may go on without one. */
+interface Held {
+  requests: number;
+  timer: Timer | null;
 }
 
 export class Http1Fallback {
   readonly #options: Http1FallbackOptions;
+  /** Those that have made a request. */
   readonly #sockets = new Set<Socket>();
+  readonly #held = new Map<Socket, Held>();
   readonly #bodies = new Set<BodyPump>();
   /** Called when the last connection is gone. */
   onEmpty: (() => void) | null = null;
@@ -29,9 +41,24 @@ export class Http1Fallback {
     return this.#sockets.size;
   }
 
+  /**
+   * A connection stands that speaks HTTP/1.1, or says nothing. `node:http` under Bun waits for ever for a
+   * request that trickles in, so it is timed here, whatever bytes come meanwhile.
+   */
+  accept(socket: Socket): void {
+    const held: Held = { requests: 0, timer: null };
+    this.#held.set(socket, held);
+    this.#await(socket, held, this.#options.requestMs);
+    socket.once("close", () => {
+      if (held.timer) clearTimeout(held.timer);
+      this.#held.delete(socket);
+    });
+  }
+
   /** Answers one request. */
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     this.#hold(request.socket);
+    this.#asked(request.socket, response);
     const aborter = new AbortController();
     response.once("close", () => {
       if (!response.writableFinished) aborter.abort();
@@ -59,7 +86,22 @@ export class Http1Fallback {
   }
 
   destroy(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of [...this.#sockets, ...this.#held.keys()]) socket.destroy();
+  }
+
+  #asked(socket: Socket, response: ServerResponse): void {
+    const held = this.#held.get(socket);
+    if (!held) return;
+    held.requests++;
+    if (held.timer) clearTimeout(held.timer);
+    response.once("close", () => {
+      if (--held.requests === 0) this.#await(socket, held, this.#options.idleMs);
+    });
+  }
+
+  #await(socket: Socket, held: Held, ms: number): void {
+    if (socket.destroyed) return;
+    held.timer = setTimeout(() => socket.destroy(), ms).unref();
   }
 
   #hold(socket: Socket): void {
@@ -79,6 +121,8 @@ export class Http1Fallback {
     }
     const cookies = headers.getSetCookie();
     if (cookies.length > 0) response.setHeader("set-cookie", cookies);
+    // What is left of the request is not read: the connection can't be used again.
+    if (headers.get("connection") === "close") response.setHeader("connection", "close");
     response.writeHead(status);
     if (body === null) return void response.end();
     // A client wants to know at once that its stream stands, however late its first byte comes.

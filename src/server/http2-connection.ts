@@ -8,6 +8,8 @@ import { Http2Pushes } from "./http2-pushes.ts";
 export interface ConnectionLimits {
   /** Milliseconds after which a connection without a stream is closed. */
   readonly idleMs: number;
+  /** Milliseconds that an HTTP/1.1 connection has until its first request is there. */
+  readonly requestMs: number;
   /** Milliseconds in which a client has to take one chunk of a body, or one push. */
   readonly stallMs: number;
   /** Streams that the client may reset before they are answered: at once, and more by the second. */
@@ -17,6 +19,7 @@ export interface ConnectionLimits {
 /** nghttp2's figures for rapid reset (CVE-2023-44487); a browser that leaves a page stays far below. */
 export const DEFAULT_LIMITS: ConnectionLimits = {
   idleMs: 60_000,
+  requestMs: 10_000,
   stallMs: 60_000,
   resets: { burst: 1000, perSecond: 33 },
 };

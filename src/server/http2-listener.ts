@@ -11,14 +11,16 @@ import {
 } from "node:http2";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import type { MaybePromise } from "../channel/log.ts";
 import type { Log } from "../log.ts";
 import type { Listener, PushPort } from "../transport/transport.ts";
 import type { Certificate } from "./certificate.ts";
 import { Http1Fallback } from "./http1-fallback.ts";
 import { DEFAULT_LIMITS, Http2Connection, type ConnectionLimits } from "./http2-connection.ts";
-import { resetStream } from "./http2-reset.ts";
+import { endWhenSent, resetStream } from "./http2-reset.ts";
 import { writeResponse } from "./http2-response.ts";
+import { networkOf } from "./network.ts";
 import { toRequest, type RequestParts } from "./node-request.ts";
 
 export interface Http2ListenerOptions {
@@ -29,6 +31,12 @@ export interface Http2ListenerOptions {
   readonly tls: Certificate | null;
   /** Connections at once; one more is told to go away. */
   readonly maxConnections: number;
+  /** Of those, what one client address may have; null is no limit. */
+  readonly maxPerAddress?: number | null;
+  /** Streams that one client may have open at once (SETTINGS_MAX_CONCURRENT_STREAMS). */
+  readonly maxStreams?: number;
+  /** Bytes of one request's header fields (SETTINGS_MAX_HEADER_LIST_SIZE). */
+  readonly maxHeaderBytes?: number;
   /** Answers a request. `address` is the client's IP address. */
   readonly handle: (
     request: Request,
@@ -43,9 +51,7 @@ export interface Http2ListenerOptions {
   readonly sweepMs?: number;
 }
 
-/** Streams that one client may have open at once (SETTINGS_MAX_CONCURRENT_STREAMS). */
 const MAX_STREAMS = 100;
-/** Bytes of one request's header fields (SETTINGS_MAX_HEADER_LIST_SIZE). */
 const MAX_HEADER_BYTES = 32_768;
 const HANDSHAKE_MS = 10_000;
 const SWEEP_MS = 15_000;
@@ -60,8 +66,8 @@ const MAX_STRANGERS = 256;
 export async function listenHttp2(options: Http2ListenerOptions): Promise<Http2Listener> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const settings = {
-    maxConcurrentStreams: MAX_STREAMS,
-    maxHeaderListSize: MAX_HEADER_BYTES,
+    maxConcurrentStreams: options.maxStreams ?? MAX_STREAMS,
+    maxHeaderListSize: options.maxHeaderBytes ?? MAX_HEADER_BYTES,
     enableConnectProtocol: false,
   };
   const server = options.tls
@@ -93,6 +99,7 @@ export class Http2Listener implements Listener {
   readonly #limits: ConnectionLimits;
   readonly #scheme: "http" | "https";
   readonly #connections = new Map<ServerHttp2Session, Http2Connection>();
+  readonly #byNetwork = new Map<string, number>();
   readonly #exchanges = new WeakMap<Request, Exchange>();
   readonly #sweeper: Timer;
   readonly #http1: Http1Fallback;
@@ -110,11 +117,16 @@ export class Http2Listener implements Listener {
       answer: (parts, address) => this.#answer(parts, address, null),
       log: options.log,
       stallMs: this.#limits.stallMs,
+      requestMs: this.#limits.requestMs,
+      idleMs: this.#limits.idleMs,
     });
     // A session hides its socket. The server announces the one just before the other.
     let accepted: Socket;
     server.prependListener(options.tls ? "secureConnection" : "connection", (socket: Socket) => {
       accepted = socket;
+      // Nothing but HTTP/2 is served in cleartext, and a session that says nothing is idle.
+      const isHttp2 = !options.tls || (socket as TLSSocket).alpnProtocol === "h2";
+      if (!isHttp2) this.#http1.accept(socket);
     });
     server.on("session", (session) => this.#accept(session, accepted));
     // Else the first listener for "request" would turn on the compatibility layer for every stream.
@@ -203,9 +215,21 @@ export class Http2Listener implements Listener {
       session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
       return connection.destroy();
     }
+    const network = networkOf(socket.remoteAddress ?? "");
+    const held = this.#byNetwork.get(network) ?? 0;
+    const { maxPerAddress = null } = this.#options;
+    if (maxPerAddress !== null && held >= maxPerAddress) {
+      log.debug("http2 connection refused: its address has as many as it may", { maxPerAddress });
+      session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      return connection.destroy();
+    }
     this.#connections.set(session, connection);
+    this.#byNetwork.set(network, held + 1);
     session.once("close", () => {
       this.#connections.delete(session);
+      const left = this.#byNetwork.get(network)! - 1;
+      if (left > 0) this.#byNetwork.set(network, left);
+      else this.#byNetwork.delete(network);
       this.#left();
     });
   }
@@ -257,6 +281,7 @@ export class Http2Listener implements Listener {
         onWrite: connection.wrote,
         onError: (error) => log.error("a response's body failed", { error }),
       });
+      if (response.headers.get("connection") === "close") endWhenSent(stream);
       if (!body) return;
       connection.bodies.add(body);
       stream.once("close", () => connection.bodies.delete(body));

@@ -5,6 +5,7 @@ import type { MaybePromise } from "../channel/log.ts";
 import type { Draft, Message } from "../channel/message.ts";
 import type { IncomingDraft } from "../channel/pipeline.ts";
 import type { Line } from "../channel/line.ts";
+import type { Terms } from "../channel/terms.ts";
 import type { ChannelConfig } from "../config/config.ts";
 import type { PluginRuntime } from "../plugin/runtime.ts";
 import { CLOSE, RequestError } from "../transport/errors.ts";
@@ -135,18 +136,20 @@ export class LiveChannel {
    * Takes what a client sent: through the `receive` hooks where there are any, else to be published
    * where the channel lets clients publish. All or none.
    *
+   * @param terms What holds for the commit, also where nothing is left to be published.
    * @returns What was committed.
    * @throws {RequestError} 403 when this channel takes nothing from clients, or not from this one.
    */
   submit(
     drafts: readonly IncomingDraft[],
     client: ChannelClient,
+    terms?: Terms,
   ): MaybePromise<readonly Message[]> {
     this.checkPublish();
     const asked = client.mayPublish();
     return asked instanceof Promise
-      ? asked.then(() => this.#take(drafts, client))
-      : this.#take(drafts, client);
+      ? asked.then(() => this.#take(drafts, client, terms))
+      : this.#take(drafts, client, terms);
   }
 
   /** @throws {RequestError} 403 when this channel takes nothing from clients, whoever they are. */
@@ -154,9 +157,13 @@ export class LiveChannel {
     checkPublish(this.config, this.name, this.plugins);
   }
 
-  #take(drafts: readonly IncomingDraft[], client: ChannelClient): MaybePromise<readonly Message[]> {
-    if (this.plugins.receive === null) return this.publish(drafts);
-    const receiving = this.#receive(drafts, client, this.plugins, this.channel.line);
+  #take(
+    drafts: readonly IncomingDraft[],
+    client: ChannelClient,
+    terms: Terms | undefined,
+  ): MaybePromise<readonly Message[]> {
+    if (this.plugins.receive === null) return this.publish(drafts, terms);
+    const receiving = this.#receive(drafts, client, this.plugins, this.channel.line, terms);
     const all = this.#receiving;
     const ended = () => all.delete(receiving);
     all.add(receiving);
@@ -165,9 +172,9 @@ export class LiveChannel {
   }
 
   /** Publishes whatever clients may: schema and transforms, then the commit. */
-  publish(drafts: readonly IncomingDraft[]): MaybePromise<readonly Message[]> {
+  publish(drafts: readonly IncomingDraft[], terms?: Terms): MaybePromise<readonly Message[]> {
     this.#hasGuest = true;
-    return this.#working(this.channel.publish(drafts));
+    return this.#working(this.channel.publish(drafts, terms));
   }
 
   /** Resolves when no message is in a transform or waits for a sink. */
@@ -191,13 +198,14 @@ export class LiveChannel {
     client: ChannelClient,
     { receive }: PluginRuntime,
     line: Line,
+    terms: Terms | undefined,
   ): Promise<readonly Message[]> {
     const taken: IncomingDraft[] = [];
     for (const draft of drafts) {
       const received = await receive!(draft.data, client, draft.raw);
       if (received !== null) taken.push(merge(draft, received));
     }
-    return taken.length === 0 ? [] : line.publish(taken);
+    return taken.length === 0 && !terms ? [] : line.publish(taken, terms);
   }
 }
 

@@ -160,6 +160,7 @@ function checkTrail(to: string, name: string, trail: Trail): void {
 const CODES: Readonly<Partial<Record<ChannelErrorCode, CrossingError["code"]>>> = {
   overloaded: "overloaded",
   closed: "not-ready",
+  storage: "not-ready",
 };
 
 function refused(to: string, error: unknown): unknown {

@@ -1,5 +1,5 @@
 /** Errors as `application/problem+json` (RFC 9457). */
-import { ChannelError, SchemaError } from "../channel/errors.ts";
+import { ChannelError, PositionError, SchemaError } from "../channel/errors.ts";
 import type { Log } from "../log.ts";
 import { PluginError } from "../plugin/errors.ts";
 import { WorkerDownError } from "../plugin/isolate/worker-errors.ts";
@@ -31,6 +31,10 @@ export function toRequestError(error: unknown, log: Log): RequestError {
   if (error instanceof SchemaError) {
     return new RequestError(422, "schema", error.message, { extra: { errors: error.errors } });
   }
+  if (error instanceof PositionError) {
+    const { code, message, expected, position } = error;
+    return new RequestError(409, code, message, { extra: { expected, position } });
+  }
   if (error instanceof ChannelError) {
     const retry = { headers: { "retry-after": "1" }, closeCode: CLOSE.tryLater };
     switch (error.code) {
@@ -40,6 +44,11 @@ export function toRequestError(error: unknown, log: Log): RequestError {
         return new RequestError(503, "overloaded", error.message, retry);
       case "closed":
         return new RequestError(503, "closed", error.message, retry);
+      case "storage":
+        return new RequestError(503, "storage-failed", error.message, {
+          ...retry,
+          headers: { "retry-after": "5" },
+        });
       default:
         return new RequestError(400, error.code, error.message);
     }
@@ -75,9 +84,9 @@ export function methodNotAllowed(method: string, allowed: readonly string[]): Re
 }
 
 /** A name may have kilobytes: the answer quotes its beginning. */
-export function unknownChannel(name: string): RequestError {
+export function unknownChannel(name: string, extra: Record<string, unknown> = {}): RequestError {
   const quoted = JSON.stringify(name.slice(0, 200));
-  return new RequestError(404, "unknown-channel", `there is no channel ${quoted}`);
+  return new RequestError(404, "unknown-channel", `there is no channel ${quoted}`, { extra });
 }
 
 export function notReady(): RequestError {

@@ -18,7 +18,7 @@ export interface PublicListenerOptions {
   readonly bufferBytes: number;
   readonly messageBytes: number;
   /** A WebSocket stands (1), or is gone (-1). */
-  readonly onSocket: (change: 1 | -1) => void;
+  readonly onSocket: (change: 1 | -1, address: string) => void;
 }
 
 export interface PublicListener {
@@ -61,14 +61,14 @@ export function listenPublic(options: PublicListenerOptions): PublicListener {
       closeOnBackpressureLimit: true,
       perMessageDeflate: false,
       open: (socket: ServerWebSocket<SocketHandlers>) => {
-        onSocket(1);
+        onSocket(1, socket.remoteAddress);
         socket.data.open(socket as Socket);
       },
       message: (socket: ServerWebSocket<SocketHandlers>, data: string | Buffer) =>
         socket.data.message(socket as Socket, data),
       drain: (socket: ServerWebSocket<SocketHandlers>) => socket.data.drain(socket as Socket),
       close: (socket: ServerWebSocket<SocketHandlers>, code: number, reason: string) => {
-        onSocket(-1);
+        onSocket(-1, socket.remoteAddress);
         socket.data.close(socket as Socket, code, reason);
       },
     },

@@ -8,10 +8,14 @@ import type { Exchange, Listener, ManyExchange, Transport } from "../transport/t
 import type { WebSocketTransport } from "../transport/websocket.ts";
 import type { Admission } from "./admission.ts";
 import type { ChannelMatch, Channels } from "./channels.ts";
-import { ChannelClient, createPeer, type ConnectionCount, type Peer } from "./client.ts";
+import { ChannelClient, createPeer, type Peer } from "./client.ts";
+import type { ConnectionCount } from "./connection-count.ts";
 import { Cors } from "./cors.ts";
+import type { Idempotency } from "./idempotency.ts";
+import type { PublishRate } from "./publish-rate.ts";
 import { serveMessage, servePage } from "./history.ts";
 import type { LiveChannel } from "./live-channel.ts";
+import { serveMerged } from "./merged-route.ts";
 import { methodNotAllowed, problem, toRequestError, unknownChannel } from "./problem.ts";
 import { servePublish } from "./publish-route.ts";
 import type { ServeStatic } from "./static.ts";
@@ -25,6 +29,8 @@ export interface PublicRoutesOptions {
   readonly websocket: WebSocketTransport;
   readonly connections: ConnectionCount;
   readonly admission: Admission;
+  readonly publishRate: PublishRate;
+  readonly idempotency: Idempotency;
   readonly serveStatic: ServeStatic | null;
   readonly log: Log;
 }
@@ -104,7 +110,8 @@ export class PublicRoutes {
     peer: Peer,
   ): MaybePromise<Response | undefined> {
     if (request.method === "POST") {
-      return servePublish(this.#options, match, { request, target, peer });
+      const hold = (seconds: number) => arrival.listener.hold(request, seconds);
+      return servePublish(this.#options, match, { request, target, peer, hold });
     }
     if (request.method !== "GET") {
       const refusal = methodNotAllowed(request.method, CHANNEL_METHODS);
@@ -128,7 +135,7 @@ export class PublicRoutes {
     const { open } = this.#opener(peer);
     const serve = (live: LiveChannel) => {
       // In the same turn as the transport takes it: what held when it came may not hold any more.
-      this.#admit();
+      this.#admit(peer.address);
       const client = this.#client(live, peer, transport.name);
       return transport.serve({
         request,
@@ -143,7 +150,7 @@ export class PublicRoutes {
       });
     };
     // Whom it would refuse opens no channel.
-    this.#admit();
+    this.#admit(peer.address);
     const visit = { peer, action: "subscribe", transport: transport.name, isNew: true } as const;
     const live = this.#options.admission.open(match, visit);
     if (!(live instanceof Promise)) return serve(live);
@@ -154,19 +161,12 @@ export class PublicRoutes {
     });
   }
 
-  /** One socket for many channels. */
-  #many(request: Request, target: Target, arrival: Arrival): Response | undefined {
+  /** One socket, stream or poll for many channels. */
+  #many(request: Request, target: Target, arrival: Arrival): MaybePromise<Response | undefined> {
     if (request.method === "OPTIONS") return this.#cors.preflight(request, ["GET", "OPTIONS"]);
     if (request.method !== "GET") throw methodNotAllowed(request.method, ["GET", "OPTIONS"]);
-    if (!isUpgrade(request)) {
-      throw new RequestError(
-        426,
-        "upgrade-required",
-        `/channels takes WebSockets with the subprotocol "tidewire.v1"; a single channel is at its own path, such as /channels/prices`,
-        { headers: { upgrade: "websocket" } },
-      );
-    }
-    this.#admit();
+    if (!isUpgrade(request)) return this.#merged(request, target, arrival);
+    this.#admit(arrival.address);
     const peer = createPeer(request, target.query, arrival.address);
     return this.#options.websocket.serveMany({
       request,
@@ -198,6 +198,32 @@ export class PublicRoutes {
     };
   }
 
+  /** One stream, or one poll, for many channels. */
+  #merged(request: Request, target: Target, arrival: Arrival): MaybePromise<Response | undefined> {
+    const { query } = target;
+    const asked = query.get("transport");
+    const transport = this.#choose(request, asked, arrival.listener);
+    const isPlain = asked === null && transport.name === "long-poll" && !query.has("channel");
+    if (isPlain || transport.name === "websocket") {
+      throw new RequestError(
+        426,
+        "upgrade-required",
+        `/channels takes WebSockets with the subprotocol "tidewire.v1", and with ?channel=a&channel=b streams and polls of those channels; a single channel is at its own path, such as /channels/prices`,
+        { headers: { upgrade: "websocket" } },
+      );
+    }
+    const peer = createPeer(request, query, arrival.address);
+    return serveMerged(this.#options, {
+      request,
+      target,
+      listener: arrival.listener,
+      peer,
+      transport,
+      admit: () => this.#admit(arrival.address),
+      wait: (opening) => this.#untilStop(opening),
+    });
+  }
+
   /** @throws {RequestError} 404 when no channel has this name. */
   #find(name: string): ChannelMatch {
     const match = this.#options.channels.matchName(name);
@@ -205,15 +231,15 @@ export class PublicRoutes {
     throw unknownChannel(name);
   }
 
-  /** @throws {RequestError} 503 when no further subscriber is taken. */
-  #admit(): void {
-    this.#options.connections.check();
+  /** @throws {RequestError} 503 when no further subscriber is taken, 429 when none of this address is. */
+  #admit(address: string): void {
+    this.#options.connections.check(address);
     if (this.#isStopping) throw stopping();
   }
 
   /** Waits for a channel to open. A subscriber that waits is told when the server stops. */
-  #untilStop(opening: Promise<LiveChannel>): Promise<LiveChannel> {
-    const { promise, resolve, reject } = Promise.withResolvers<LiveChannel>();
+  #untilStop<T>(opening: Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
     this.#waiting.add(reject);
     const ended = () => this.#waiting.delete(reject);
     opening.then(resolve, reject).then(ended, ended);
@@ -307,7 +333,7 @@ function gone(): RequestError {
 
 /** Made here, so that it keeps the client alone alive, and not the request that it came with. */
 function submitBy(client: ChannelClient): ChannelClient["submit"] {
-  return (draft) => client.submit(draft);
+  return (draft, terms) => client.submit(draft, terms);
 }
 
 /** As `submitBy`. */

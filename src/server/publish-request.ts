@@ -1,7 +1,8 @@
 /** A POST to a channel, as drafts. */
 import type { IncomingDraft } from "../channel/pipeline.ts";
 import { RequestError } from "../transport/errors.ts";
-import { readBody } from "./body.ts";
+import { readBody, type Hold, type Pace } from "./body.ts";
+import { fingerprintOf } from "./idempotency-key.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
@@ -14,31 +15,49 @@ export interface PublishRequest {
   readonly drafts: readonly IncomingDraft[];
   /** The body was NDJSON: the answer lists all ids. */
   readonly isMany: boolean;
+  /** Tells it from another publish; for those that may be sent again, so it is worked out when asked for. */
+  readonly fingerprint: () => string;
+}
+
+/** Bounds on a body. */
+export interface BodyLimits {
+  /** Bytes of one message's data. */
+  readonly message: number;
+  readonly body: Pace | null;
+  readonly hold?: Hold;
 }
 
 /**
  * Reads a body by its content type: JSON, text, bytes, or NDJSON with one message's data a line.
  * `?event=` and `?key=` give the messages their event and key.
  *
- * @throws {RequestError} 400 for a body that is not what its type says, 413, or 415.
+ * @throws {RequestError} 400 for a body that is not what its type says, 408, 413, or 415.
  */
 export async function readPublish(
   request: Request,
   query: URLSearchParams,
-  messageBytes: number,
+  limits: BodyLimits,
 ): Promise<PublishRequest> {
   refuseCoding(request);
   const type = mediaType(request);
   const isMany = type === "application/x-ndjson";
   const kind = kindOf(type);
-  const body = await readBody(request, isMany ? messageBytes * MANY : messageBytes);
+  const body = await readBody(
+    request,
+    isMany ? limits.message * MANY : limits.message,
+    limits.body,
+    limits.hold,
+  );
   const names = { event: query.get("event") ?? undefined, key: query.get("key") ?? undefined };
-  if (isMany)
-    return { drafts: readLines(decode(body)).map((draft) => ({ ...draft, ...names })), isMany };
-  if (kind === "bytes") return { drafts: [{ data: body, ...names }], isMany };
-  const text = decode(body);
-  if (kind === "text") return { drafts: [{ data: text, ...names }], isMany };
-  return { drafts: [{ ...readJson(text, "the body"), ...names }], isMany };
+  const read = (): IncomingDraft[] => {
+    if (isMany) return readLines(decode(body));
+    if (kind === "bytes") return [{ data: body }];
+    const text = decode(body);
+    return [kind === "text" ? { data: text } : readJson(text, "the body")];
+  };
+  const drafts = read().map((draft) => ({ ...draft, ...names }));
+  const fingerprint = () => fingerprintOf(isMany ? "lines" : kind, names, body);
+  return { drafts, isMany, fingerprint };
 }
 
 /** Compressed bodies are not unpacked: one of a few bytes could become very many. */

@@ -31,7 +31,15 @@ const FIXED: readonly Fixed[] = [
     of: (config) => config[name],
     keep: (config, from) => ({ ...config, [name]: from[name] }),
   })),
-  ...(["buffer", "message"] as const).map((name): Fixed => ({
+  {
+    key: "idempotency.keys",
+    of: ({ idempotency }) => idempotency.keys,
+    keep: (config, { idempotency: { keys } }) => ({
+      ...config,
+      idempotency: { ...config.idempotency, keys },
+    }),
+  },
+  ...(["buffer", "message", "headers", "http2"] as const).map((name): Fixed => ({
     key: `limits.${name}`,
     of: ({ limits }) => limits[name],
     keep: (config, { limits }) => ({

@@ -27,7 +27,7 @@ test("a receive hook that is slow with each of many messages holds up a reload f
   const { use } = config.channels[0]!.plugins[0]!;
   const plugins = new Map([[use, { use, file: null, plugin: slow, sources: Sources.none }]]);
   const broker = new MemoryBroker();
-  const values = createValues(config);
+  const values = createValues(config, broker);
   const channels = new Channels({
     config,
     broker,

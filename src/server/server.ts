@@ -1,20 +1,24 @@
 /** A whole running server: broker, channels, transports and listeners, put together from a config. */
+import http from "node:http";
 import type { Broker } from "../broker/broker.ts";
-import { MemoryBroker } from "../broker/memory.ts";
 import type { KeyValues } from "../channel/key-values.ts";
 import type { Address, Config } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import type { LoadedPlugin } from "../plugin/load.ts";
 import { Admission } from "./admission.ts";
 import { loadTls } from "./certificate.ts";
+import { createBroker } from "./broker.ts";
 import { Channels } from "./channels.ts";
-import { ConnectionCount } from "./client.ts";
+import { ConnectionCount } from "./connection-count.ts";
 import { listenControl, type ControlListener } from "./control.ts";
 import { removeDeadSocket } from "./dead-socket.ts";
 import { listenHttp2, type Http2Listener } from "./http2-listener.ts";
+import { Idempotency } from "./idempotency.ts";
+import { reportLimits } from "./limit-report.ts";
 import { problem, toRequestError } from "./problem.ts";
 import { listenPublic, type PublicListener } from "./public-listener.ts";
 import { PublicRoutes } from "./public-routes.ts";
+import { PublishRate } from "./publish-rate.ts";
 import type { ChannelChanges } from "./reload-channels.ts";
 import { applicable, certificateStamps } from "./reload-settings.ts";
 import { createStatic } from "./static.ts";
@@ -67,8 +71,8 @@ export interface ReloadResult extends ChannelChanges {
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config, plugins, log } = options;
-  const broker = new MemoryBroker();
-  const values = createValues(config);
+  const broker = createBroker(config, log);
+  const values = createValues(config, broker);
   const channels = new Channels({ config, broker, plugins, values, log });
   return serve({ config, log, broker, values, channels });
 }
@@ -85,14 +89,24 @@ interface Parts {
 /** Not given the plugins: its functions, which last, would keep their first version for good. */
 async function serve({ config, log, broker, values, channels }: Parts): Promise<RunningServer> {
   const { limits, server: served } = config;
+  let current = config;
   const transports = createTransports({
+    limits: {
+      get subscriptions() {
+        return current.limits.subscriptions;
+      },
+      get polls() {
+        return current.limits.polls;
+      },
+    },
     bufferBytes: limits.buffer,
     messageBytes: limits.message,
     retryMs: config.sse.retryMs,
     heartbeatMs: config.sse.heartbeatMs,
   });
-  const connections = new ConnectionCount(limits.connections);
-  let current = config;
+  const connections = new ConnectionCount(limits.connections, limits.connectionsPerAddress);
+  const publishRate = new PublishRate(limits.publishes);
+  const idempotency = new Idempotency(config.idempotency.windowMs);
   let serveStatic = served.static && createStatic(served.static.root, served.static.push);
   const routes = new PublicRoutes({
     config,
@@ -107,9 +121,12 @@ async function serve({ config, log, broker, values, channels }: Parts): Promise<
         return current.limits.connections;
       },
     }),
+    publishRate,
+    idempotency,
     serveStatic,
     log,
   });
+  limitHeaders(limits.headers);
   // Before they are read: what is renewed meanwhile counts as changed.
   const certificates = certificateStamps(config);
   let isReady = false;
@@ -127,7 +144,7 @@ async function serve({ config, log, broker, values, channels }: Parts): Promise<
         routes,
         bufferBytes: limits.buffer,
         messageBytes: limits.message,
-        onSocket: (change) => connections.add(change),
+        onSocket: (change, address) => connections.add(change, address),
       }),
     );
     if (served.http2Push) {
@@ -135,7 +152,13 @@ async function serve({ config, log, broker, values, channels }: Parts): Promise<
       http2 = await listenHttp2({
         ...listen,
         tls: served.http2Push.tls && (await loadTls(served.http2Push.tls, [listen.hostname])),
-        maxConnections: limits.connections,
+        maxConnections: limits.http2.connections,
+        get maxPerAddress() {
+          return current.limits.connectionsPerAddress;
+        },
+        maxStreams: limits.http2.streams,
+        maxHeaderBytes: limits.headers,
+        limits: { resets: limits.http2.resets },
         handle: (request, listener, address) => routes.handle(request, { listener, address }),
         answerError: (error) => problem(toRequestError(error, log)),
         log,
@@ -148,12 +171,24 @@ async function serve({ config, log, broker, values, channels }: Parts): Promise<
       if ("unix" in listen) await removeDeadSocket(listen.unix);
       control = bound(listen, () =>
         listenControl({
-          config,
+          get config() {
+            return current;
+          },
           listen,
           get token() {
             return current.control!.token;
           },
           channels,
+          idempotency,
+          limits: () =>
+            reportLimits({
+              ...transports,
+              config: current,
+              channels,
+              connections,
+              publishRate,
+              http2,
+            }),
           isReady: () => isReady,
           log,
         }),
@@ -177,8 +212,10 @@ async function serve({ config, log, broker, values, channels }: Parts): Promise<
     const { static: files } = next.server;
     const changes = await channels.reload(next, changed.plugins, () => {
       current = next;
-      connections.limit = next.limits.connections;
-      if (http2) http2.maxConnections = next.limits.connections;
+      connections.update(next.limits.connections, next.limits.connectionsPerAddress);
+      publishRate.update(next.limits.publishes);
+      idempotency.windowMs = next.idempotency.windowMs;
+      if (http2) http2.maxConnections = next.limits.http2.connections;
       transports.sse.update(next.sse);
       if (!isSameStatic) serveStatic = files && createStatic(files.root, files.push);
       routes.update({ config: next, serveStatic });
@@ -228,6 +265,11 @@ async function serve({ config, log, broker, values, channels }: Parts): Promise<
     },
     stop: () => (stopping ??= stop()),
   };
+}
+
+/** Bun has it for no listener by itself: it is of the whole process, and read anew for each request. */
+function limitHeaders(bytes: number): void {
+  (http as { maxHeaderSize: number }).maxHeaderSize = bytes;
 }
 
 function url(isSecure: boolean, hostname: string, port: number): string {

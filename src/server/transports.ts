@@ -10,17 +10,14 @@ export interface Transports {
   /** The one that carries many channels on one connection. */
   readonly websocket: WebSocketTransport;
   readonly sse: SseTransport;
+  readonly longPoll: LongPollTransport;
 }
 
 export function createTransports(options: TransportOptions): Transports {
   const websocket = new WebSocketTransport(options);
   const sse = new SseTransport(options);
+  const longPoll = new LongPollTransport(options);
   // Long-poll is last: it takes whatever asks for nothing else.
-  const all = [
-    websocket,
-    new Http2PushTransport(options, sse),
-    sse,
-    new LongPollTransport(options),
-  ];
-  return { all, websocket, sse };
+  const all = [websocket, new Http2PushTransport(options, sse), sse, longPoll];
+  return { all, websocket, sse, longPoll };
 }

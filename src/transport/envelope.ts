@@ -29,3 +29,13 @@ export function encodeFrame(message: Message): string {
 export function encodePage(messages: readonly Message[], next: string, gap: boolean): string {
   return `{"messages":[${messages.map(encodeEnvelope).join(",")}],"next":"${next}","gap":${gap}}`;
 }
+
+/** Encodes a page of many channels: `gaps` has what is lost, channel by channel, before its messages. */
+export function encodeManyPage(
+  messages: readonly Message[],
+  next: string,
+  gaps: readonly object[],
+): string {
+  const lost = `"gap":${gaps.length > 0},"gaps":${JSON.stringify(gaps)}`;
+  return `{"messages":[${messages.map(encodeEnvelope).join(",")}],"next":"${next}",${lost}}`;
+}

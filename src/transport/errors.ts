@@ -47,6 +47,8 @@ export const CLOSE = {
   forbidden: 4003,
   /** The channel was taken out of the config: there is nothing to come back to. */
   gone: 4004,
+  /** It publishes faster than a client may, or its address holds too many connections: come back later. */
+  rateLimited: 4029,
   /** A raw socket showed a position after which messages are lost: come back with another start. */
   gap: 4010,
   /** The client read too slowly: come back with the last position, nothing is lost. */

@@ -23,8 +23,13 @@ function dataFields(text: string): string {
  * @returns The event's text with its closing blank line. Data that is bytes is base64.
  */
 export function encodeEvent(message: Message): string {
-  const event = message.event === undefined ? "" : `event: ${message.event}\n`;
-  return `id: ${message.id}\n${event}${dataFields(message.text)}\n`;
+  return encodeFields(message.id, message.event, message.text);
+}
+
+/** Encodes an event of a stream whose ids are not the messages' own. */
+export function encodeFields(id: string, event: string | undefined, text: string): string {
+  const name = event === undefined ? "" : `event: ${event}\n`;
+  return `id: ${id}\n${name}${dataFields(text)}\n`;
 }
 
 /** Encodes an event without an id: the client's last event id stays. */
@@ -34,7 +39,7 @@ export function encodeUnnumbered(text: string, event?: string): string {
 
 /** Encodes the event that tells of a gap; its id is where delivery goes on. */
 export function encodeGap(gap: Gap): string {
-  return `event: tidewire:gap\nid: ${gap.id}\ndata: ${JSON.stringify(gap)}\n\n`;
+  return `event: ${GAP}\nid: ${gap.id}\ndata: ${JSON.stringify(gap)}\n\n`;
 }
 
 /** Sets the client's last event id without an event: data is empty, so none is dispatched. */
@@ -46,6 +51,9 @@ export function encodeId(id: string): string {
 export function encodeRetry(retryMs: number): string {
   return `retry: ${Math.round(retryMs)}\n\n`;
 }
+
+/** Name of the event that tells of a gap. */
+export const GAP = "tidewire:gap";
 
 /** Name of the event that says that the channel is no more, after which the stream ends. */
 export const GONE = "tidewire:gone";

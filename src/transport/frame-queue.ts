@@ -20,6 +20,7 @@ export class FrameQueue<Frame> {
   #frames = 0;
   #length = 0;
   #isPaused = false;
+  #whenIdle: (() => void) | null = null;
 
   /** @param take Handles one frame; MUST NOT throw or reject. */
   constructor(take: (frame: Frame) => MaybePromise<void>) {
@@ -49,6 +50,12 @@ export class FrameQueue<Frame> {
     socket.pause();
   }
 
+  /** Calls `then` once every frame that was pushed is taken; now, where none is under way. */
+  whenIdle(then: () => void): void {
+    if (this.#frames === 0) then();
+    else this.#whenIdle = then;
+  }
+
   async #drain(socket: Socket, lane: string, first: Promise<void>, length: number): Promise<void> {
     const waiting: Waiting<Frame>[] = [];
     this.#lanes.set(lane, waiting);
@@ -65,6 +72,7 @@ export class FrameQueue<Frame> {
   #taken(socket: Socket, length: number): void {
     this.#frames--;
     this.#length -= length;
+    if (this.#frames === 0) this.#whenIdle?.();
     // Not only when all are done: one lane may wait for long, and the others have to go on.
     const hasRoom =
       this.#frames * 2 <= PAUSE_OVER.frames &&

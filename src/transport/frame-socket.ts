@@ -6,7 +6,6 @@ import { FrameQueue } from "./frame-queue.ts";
 import { FrameError, parseFrame, type ClientFrame, type Ref } from "./frame.ts";
 import { FrameSubscription } from "./frame-subscription.ts";
 import { CLOSE, RequestError } from "./errors.ts";
-import type { Message } from "../channel/message.ts";
 import { LIVE, type Start } from "../channel/position.ts";
 import { parseAfter, parseLast } from "./start.ts";
 import { dataMembers } from "./text.ts";
@@ -17,14 +16,13 @@ import type {
   ManyExchange,
   Socket,
   SocketHandlers,
+  Submitted,
+  SubmitTerms,
   SubscriberWays,
 } from "./transport.ts";
 
 /** The subprotocol's name (RFC 6455 §1.9). */
 export const PROTOCOL = "tidewire.v1";
-
-/** Channels that one socket may be subscribed to. */
-const MAX_SUBSCRIPTIONS = 1000;
 
 /** A frame and the channel that it is for. */
 interface Named {
@@ -41,6 +39,8 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
   readonly #subscriptions = new Map<string, FrameSubscription>();
   #socket: Socket | null = null;
   #frames: FrameQueue<Named> | null = null;
+  /** It ends when what it was sent is answered, and takes no more. */
+  #isLeaving = false;
 
   private constructor(
     listener: Listener,
@@ -81,6 +81,11 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
     return this.#own === null;
   }
 
+  /** Channels that it is subscribed to. */
+  get subscriptions(): number {
+    return this.#subscriptions.size;
+  }
+
   get socket(): Socket {
     return this.#socket!;
   }
@@ -92,6 +97,7 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
   }
 
   message(socket: Socket, data: string | Uint8Array): void {
+    if (this.#isLeaving) return;
     let ref: Ref;
     try {
       const frame = parseFrame(data);
@@ -139,6 +145,15 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
     this.#socket?.close(code, reason);
   }
 
+  /** Ends it once each frame that it has taken is answered: a publish that was committed, above all. */
+  goAway(code: number, reason: string): void {
+    this.#isLeaving = true;
+    this.#leave();
+    const end = () => this.end(code, reason);
+    if (this.#frames) this.#frames.whenIdle(end);
+    else end();
+  }
+
   /** Ends the subscription to one channel, and tells why. */
   drop(name: string, code: string, message: string): void {
     this.#subscriptions.get(name)?.leave();
@@ -164,11 +179,11 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
   }
 
   #refuse(error: unknown, ref: Ref): void {
-    const { code, message } =
+    const { code, message, extra } =
       error instanceof RequestError
         ? error
-        : { code: "internal", message: "the frame could not be handled" };
-    this.write({ type: "error", ref, code, message });
+        : { code: "internal", message: "the frame could not be handled", extra: {} };
+    this.write({ type: "error", ref, code, message, ...extra });
   }
 
   #handle(name: string, frame: ClientFrame): MaybePromise<void> {
@@ -187,22 +202,25 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
     if (frame.type === "subscribe") return this.#subscribe(access, readStart(frame), frame.ref);
     const { data, ref } = frame;
     const event = frame.event as string | undefined;
-    const messages = access.submit({ data, event, key: frame.key as string | undefined });
-    if (messages instanceof Promise) return messages.then((late) => this.#acknowledge(late, ref));
-    this.#acknowledge(messages, ref);
+    const draft = { data, event, key: frame.key as string | undefined };
+    const submitted = access.submit(draft, termsOf(frame));
+    if (submitted instanceof Promise) return submitted.then((late) => this.#acknowledge(late, ref));
+    this.#acknowledge(submitted, ref);
   }
 
-  #acknowledge(messages: readonly Message[], ref: Ref): void {
-    const id = messages[messages.length - 1]?.id ?? null;
-    if (ref !== undefined) this.write({ type: "ack", ref, id });
+  #acknowledge({ id, isReplay }: Submitted, ref: Ref): void {
+    if (ref === undefined) return;
+    this.write({ type: "ack", ref, id, ...(isReplay && { replayed: true }) });
   }
 
   #checkRoom(): void {
-    if (this.#subscriptions.size < MAX_SUBSCRIPTIONS) return;
+    const { subscriptions: limit } = this.context.options.limits;
+    if (this.#subscriptions.size < limit) return;
     throw new RequestError(
       429,
       "too-many-subscriptions",
-      `a socket has at most ${MAX_SUBSCRIPTIONS} subscriptions`,
+      `a socket has at most ${limit} subscriptions`,
+      { closeCode: CLOSE.rateLimited },
     );
   }
 
@@ -246,6 +264,13 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
   tooSlow(): void {
     this.end(CLOSE.slowConsumer, "slow consumer: come back with your last positions");
   }
+}
+
+/** What a publish frame asks for beside; most ask for nothing. */
+function termsOf(frame: ClientFrame & { type: "publish" }): SubmitTerms | undefined {
+  const { expect, idempotency } = frame;
+  if (expect === null && idempotency === null) return undefined;
+  return { expect: expect ?? undefined, idempotency: idempotency ?? undefined };
 }
 
 function readStart(frame: ClientFrame & { type: "subscribe" }): Start {

@@ -41,8 +41,12 @@ describe("parseFrame()", () => {
       data: null,
       event: "e",
       key: "k",
+      idempotency: null,
+      expect: null,
       ref: undefined,
     });
+    const terms = { idempotency: "once", expect: "x-1" };
+    expect(parse({ type: "publish", data: 1, ...terms })).toMatchObject(terms);
   });
 
   test("names the ref in the refusal, where it could be read", () => {

@@ -13,13 +13,15 @@ export type ClientFrame =
       data: unknown;
       event: unknown;
       key: unknown;
+      idempotency: string | null;
+      expect: string | null;
       ref: Ref;
     };
 
 const MEMBERS: Record<ClientFrame["type"], readonly string[]> = {
   subscribe: ["type", "channel", "after", "last", "ref"],
   unsubscribe: ["type", "channel", "ref"],
-  publish: ["type", "channel", "data", "event", "key", "ref"],
+  publish: ["type", "channel", "data", "event", "key", "idempotency", "expect", "ref"],
 };
 
 /** A frame that is not one of the protocol's; `ref` is the frame's, where it could be read. */
@@ -82,6 +84,8 @@ export function parseFrame(frame: string | Uint8Array): ClientFrame {
       data: members["data"],
       event: members["event"],
       key: members["key"],
+      idempotency: readText(members, "idempotency", ref),
+      expect: readText(members, "expect", ref),
       ref,
     };
   }

@@ -12,6 +12,7 @@ const OPTIONS: TransportOptions = {
   messageBytes: 4 * 1024 * 1024,
   retryMs: 1000,
   heartbeatMs: 15_000,
+  limits: { subscriptions: 10, polls: 10 },
 };
 
 interface World extends AsyncDisposable {
@@ -68,7 +69,7 @@ async function createWorld(
             clients.delete(ways);
           },
         },
-        submit: () => [],
+        submit: () => ({ id: null, isReplay: false }),
         reopen: () => {
           throw new Error("no frames come here");
         },

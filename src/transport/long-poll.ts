@@ -9,27 +9,39 @@ import type { MaybePromise } from "../channel/log.ts";
 import type { Message } from "../channel/message.ts";
 import { encodePage, ENVELOPE_TYPE } from "./envelope.ts";
 import { RequestError } from "./errors.ts";
+import { ManyPoll, PollCrowds } from "./long-poll-many.ts";
 import { messageHeaders } from "./message-response.ts";
+import { otherParameters, POLL_HEADERS, readLimit, readWait } from "./poll-query.ts";
 import { spreadCalls } from "./spread.ts";
-import type { Exchange, Transport, TransportOptions } from "./transport.ts";
+import type { Exchange, MergedExchange, MergingTransport, TransportOptions } from "./transport.ts";
 
-const DEFAULT_WAIT_S = 25;
-const MAX_WAIT_S = 60;
-const DEFAULT_LIMIT = 100;
-const MAX_LIMIT = 1000;
 /** How often polls that waited long enough are looked for, in milliseconds. */
 const SWEEP_MS = 250;
-/** Both framings stand behind one URL, and no cache may answer a poll with an old answer. */
-const SHARED = { "cache-control": "no-cache", vary: "Accept" };
 
-export class LongPollTransport implements Transport {
+/** A poll that may be held, of one channel or of many. */
+interface HeldPoll {
+  readonly deadline: number;
+  readonly waitSeconds: number;
+  answerNow(): MaybePromise<Response | null>;
+  answerEmpty(retryMs?: number): Response;
+  hold(onSettle: () => void): Promise<Response>;
+  settle(response: Response | Promise<never>): void;
+}
+
+export class LongPollTransport implements MergingTransport {
   readonly name = "long-poll";
   readonly #options: TransportOptions;
-  readonly #polls = new Set<Poll>();
+  readonly #polls = new Set<HeldPoll>();
+  readonly #crowds = new PollCrowds();
   #sweeper: Timer | null = null;
 
   constructor(options: TransportOptions) {
     this.#options = options;
+  }
+
+  /** Polls that wait now. */
+  get held(): number {
+    return this.#polls.size;
   }
 
   /** Whatever asks for no other transport. */
@@ -41,8 +53,15 @@ export class LongPollTransport implements Transport {
     return this.#answer(new Poll(exchange, this.#options.bufferBytes), exchange);
   }
 
+  serveMerged(exchange: MergedExchange): MaybePromise<Response> {
+    return this.#answer(new ManyPoll(exchange, this.#crowds, this.#options.bufferBytes), exchange);
+  }
+
   /** Answers or holds a poll; no promise is made but the one that is held, unless a log takes its time. */
-  #answer(poll: Poll, exchange: Exchange): MaybePromise<Response> {
+  #answer(
+    poll: HeldPoll,
+    exchange: Pick<Exchange, "request" | "listener">,
+  ): MaybePromise<Response> {
     const answer = poll.answerNow();
     if (answer instanceof Promise) {
       // Asked again when it is null: a batch that went out meanwhile is history by now.
@@ -50,6 +69,7 @@ export class LongPollTransport implements Transport {
     }
     if (answer) return answer;
     if (exchange.request.signal.aborted) return poll.answerEmpty();
+    this.#checkRoom();
     this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
     exchange.listener.hold(exchange.request, poll.waitSeconds + 10);
     this.#polls.add(poll);
@@ -59,6 +79,18 @@ export class LongPollTransport implements Transport {
   async shutdown(spreadMs: number): Promise<void> {
     if (this.#sweeper) clearInterval(this.#sweeper);
     await spreadCalls(this.#polls, spreadMs, (poll) => poll.settle(poll.answerEmpty(spreadMs)));
+  }
+
+  /** @throws {RequestError} 503 when no further poll may wait. */
+  #checkRoom(): void {
+    const { polls: limit } = this.#options.limits;
+    if (this.#polls.size < limit) return;
+    throw new RequestError(
+      503,
+      "too-many-polls",
+      `${limit} long-polls wait on this server, its limit; try again later, or ask with wait=0`,
+      { headers: { "retry-after": "5" } },
+    );
   }
 
   #sweep(): void {
@@ -95,7 +127,7 @@ interface Answer {
 /** Answers to one batch: polls that go on at the same URL share one. */
 type Made = Map<string, Answer>;
 
-class Poll {
+class Poll implements HeldPoll {
   /** Where `performance.now()` stands when this poll has waited long enough. */
   readonly deadline: number;
   readonly waitSeconds: number;
@@ -194,7 +226,7 @@ class Poll {
     return {
       body: message.bytes as Uint8Array<ArrayBuffer>,
       headers: new Headers({
-        ...messageHeaders(message, SHARED["cache-control"]),
+        ...messageHeaders(message, POLL_HEADERS["cache-control"]),
         ...this.#headers(message.id),
       }),
     };
@@ -215,49 +247,10 @@ class Poll {
 
   #headers(position: string): Record<string, string> {
     const headers: Record<string, string> = {
-      ...SHARED,
+      ...POLL_HEADERS,
       link: `<${this.#nextUrl}${position}>; rel="next"`,
     };
     if (this.#gap) headers["tidewire-gap"] = `after="${this.#gap.after}", id="${this.#gap.id}"`;
     return headers;
   }
-}
-
-function readWait(query: URLSearchParams): number {
-  const text = query.get("wait");
-  if (text === null) return DEFAULT_WAIT_S;
-  const seconds = /^\d+(\.\d+)?s?$/.test(text) ? parseFloat(text) : NaN;
-  if (!(seconds <= MAX_WAIT_S)) {
-    throw new RequestError(
-      400,
-      "bad-wait",
-      `wait is ${JSON.stringify(text.slice(0, 80))}; it must be a number of seconds from 0 to ${MAX_WAIT_S}, such as wait=25`,
-    );
-  }
-  return seconds;
-}
-
-/** Reads `?limit=`, the most messages of one page. */
-export function readLimit(query: URLSearchParams): number {
-  const text = query.get("limit");
-  if (text === null) return DEFAULT_LIMIT;
-  const limit = /^\d+$/.test(text) ? Number(text) : 0;
-  if (limit < 1 || limit > MAX_LIMIT) {
-    throw new RequestError(
-      400,
-      "bad-limit",
-      `limit is ${JSON.stringify(text.slice(0, 80))}; it must be a whole number from 1 to ${MAX_LIMIT}`,
-    );
-  }
-  return limit;
-}
-
-/** The parameters that the next poll keeps: all but where to start. */
-function otherParameters(query: URLSearchParams): string {
-  let text = "";
-  for (const [name, value] of query) {
-    if (name === "after" || name === "last") continue;
-    text += `${encodeURIComponent(name)}=${encodeURIComponent(value)}&`;
-  }
-  return text;
 }

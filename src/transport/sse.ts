@@ -16,11 +16,13 @@ import {
 } from "./event-stream.ts";
 import { spreadOut } from "./spread.ts";
 import { textOf } from "./text.ts";
+import { ResumingSseManyStream, SseCrowds, SseManyStream, type HeldStream } from "./sse-many.ts";
 import type {
   Exchange,
+  MergedExchange,
+  MergingTransport,
   Subscriber,
   SubscriberWays,
-  Transport,
   TransportOptions,
 } from "./transport.ts";
 
@@ -38,15 +40,17 @@ const HEADERS = {
  */
 const STRATEGY = new ByteLengthQueuingStrategy({ highWaterMark: 1 });
 
-export class SseTransport implements Transport {
+export class SseTransport implements MergingTransport {
   readonly name = "sse";
   #options: TransportOptions;
-  readonly #streams = new Set<SseStream>();
+  readonly #streams = new Set<HeldStream>();
+  readonly #crowds: SseCrowds;
   #preamble: Uint8Array<ArrayBuffer>;
   #heart: Timer | null = null;
 
   constructor(options: TransportOptions) {
     this.#options = options;
+    this.#crowds = new SseCrowds(options.bufferBytes);
     this.#preamble = encoder.encode(HEARTBEAT + encodeRetry(options.retryMs));
   }
 
@@ -69,6 +73,19 @@ export class SseTransport implements Transport {
     const stream = new Stream(exchange, {
       preamble: this.#preamble,
       streams: this.#streams,
+      bufferBytes: this.#options.bufferBytes,
+    });
+    this.#heart ??= this.#startHeart();
+    return new Response(new ReadableStream(stream, STRATEGY), { headers: HEADERS });
+  }
+
+  serveMerged(exchange: MergedExchange): Response {
+    const { accesses, startOf } = exchange;
+    const isLive = accesses.every(({ channel }) => startOf(channel.name, channel).from === "live");
+    const stream = new (isLive ? SseManyStream : ResumingSseManyStream)(exchange, {
+      preamble: this.#preamble,
+      streams: this.#streams,
+      crowds: this.#crowds,
       bufferBytes: this.#options.bufferBytes,
     });
     this.#heart ??= this.#startHeart();
@@ -110,11 +127,13 @@ class SseGroup implements FanOutGroup {
 /** What all streams share. */
 interface SseShared {
   readonly preamble: Uint8Array;
-  readonly streams: Set<SseStream>;
+  readonly streams: Set<HeldStream>;
   readonly bufferBytes: number;
 }
 
-class SseStream implements Receiver, SubscriberWays, UnderlyingDefaultSource<Uint8Array> {
+class SseStream
+  implements Receiver, HeldStream, SubscriberWays, UnderlyingDefaultSource<Uint8Array>
+{
   // Not the exchange: its request would be kept for as long as the stream.
   readonly #channel: Channel;
   readonly #subscriber: Subscriber;

@@ -1,9 +1,9 @@
 /** The contract of a transport: how a client that asked for a channel receives it. */
 import type { Channel } from "../channel/channel.ts";
 import type { MaybePromise } from "../channel/log.ts";
-import type { Message } from "../channel/message.ts";
 import type { IncomingDraft } from "../channel/pipeline.ts";
 import type { Start } from "../channel/position.ts";
+import type { StartOf } from "./start-many.ts";
 
 /** One client's access to one channel. */
 export interface Access {
@@ -13,10 +13,25 @@ export interface Access {
   /**
    * Takes what the client sent: through the `receive` hooks, then the channel's pipeline.
    *
-   * @returns What was committed; nothing when a hook swallowed it.
-   * @throws {RequestError} When this client may not publish or the draft is refused.
+   * @throws {RequestError} When this client may not publish, or not so fast, or the draft is refused.
    */
-  submit(draft: IncomingDraft): MaybePromise<readonly Message[]>;
+  submit(draft: IncomingDraft, terms?: SubmitTerms): MaybePromise<Submitted>;
+}
+
+/** What a client asks for beside its draft being published. */
+export interface SubmitTerms {
+  /** The newest position that there may be. */
+  readonly expect?: string | undefined;
+  /** Names this publish: the same one, sent again, is answered and not published again. */
+  readonly idempotency?: string | undefined;
+}
+
+/** What came of a draft. */
+export interface Submitted {
+  /** Position of the last message that was committed; null when nothing was. */
+  readonly id: string | null;
+  /** It was published before, and not again. */
+  readonly isReplay: boolean;
 }
 
 /** A request for a channel, with all that a transport needs to answer it. */
@@ -54,6 +69,30 @@ export interface ManyExchange {
    *   client may not do that.
    */
   open(name: string, action: "subscribe" | "publish", ways: ClientWays): MaybePromise<Access>;
+}
+
+/** A request for one stream, or one poll, of many channels. */
+export interface MergedExchange {
+  readonly request: Request;
+  readonly query: URLSearchParams;
+  readonly path: string;
+  readonly listener: Listener;
+  /** Each channel once, sorted by name. */
+  readonly accesses: readonly Access[];
+  /** Where to start in each. */
+  readonly startOf: StartOf;
+  /** The connection as a whole, which counts as one. MUST be told before and after the subscribers. */
+  readonly connection: Pick<Subscriber, "disconnect"> & { connect(): void };
+}
+
+/** A transport that carries many channels on one connection. */
+export interface MergingTransport extends Transport {
+  /**
+   * Serves a request for many channels: in each what `Transport.serve` promises. A gap says which channel.
+   *
+   * @throws {RequestError} When the request can't be served.
+   */
+  serveMerged(exchange: MergedExchange): MaybePromise<Response>;
 }
 
 /** The server's view of one client; the transport gives it its ways to answer. */
@@ -144,6 +183,15 @@ export interface TransportOptions {
   /** SSE's `retry:` field, milliseconds. */
   readonly retryMs: number;
   readonly heartbeatMs: number;
+  readonly limits: TransportLimits;
+}
+
+/** Looked at when they are needed: a reload changes them in place. */
+export interface TransportLimits {
+  /** Channels that one connection for many may be subscribed to. */
+  readonly subscriptions: number;
+  /** Long-polls that may wait at once. */
+  readonly polls: number;
 }
 
 export interface Transport {

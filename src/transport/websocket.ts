@@ -21,6 +21,15 @@ export class WebSocketTransport implements Transport {
     this.#context = { options, sockets: new Set(), sentToMany: { bytes: 0 } };
   }
 
+  /** Channels that the socket which is subscribed to most of them is subscribed to. */
+  get mostSubscriptions(): number {
+    let most = 0;
+    for (const socket of this.#context.sockets) {
+      if (socket instanceof FrameSocket) most = Math.max(most, socket.subscriptions);
+    }
+    return most;
+  }
+
   /** RFC 6455 §4.2.1: `Upgrade` names websocket, in any case. */
   matches(request: Request): boolean {
     return request.headers.get("upgrade")?.toLowerCase() === "websocket";
@@ -50,9 +59,11 @@ export class WebSocketTransport implements Transport {
   }
 
   async shutdown(spreadMs: number): Promise<void> {
-    await spreadCalls(this.#context.sockets, spreadMs, (socket) =>
-      socket.end(CLOSE.goingAway, "the server stops; come back"),
-    );
+    const reason = "the server stops; come back";
+    await spreadCalls(this.#context.sockets, spreadMs, (socket) => {
+      if (socket instanceof FrameSocket) socket.goAway(CLOSE.goingAway, reason);
+      else socket.end(CLOSE.goingAway, reason);
+    });
   }
 }
 

@@ -1,0 +1,123 @@
+/** The commit of one turn: many appends, to any logs, in one transaction. */
+import { PositionError } from "../channel/errors.ts";
+import { Message, type SealedDraft } from "../channel/message.ts";
+import { formatPosition } from "../channel/position.ts";
+import type { Terms } from "../channel/terms.ts";
+import type { SqliteLog } from "./sqlite-log.ts";
+import type { SqliteReceipts } from "./sqlite-receipts.ts";
+import type { LogState, NewRow, SqliteTables } from "./sqlite-tables.ts";
+
+/** One call that waits for its commit. */
+export interface Append {
+  readonly log: SqliteLog;
+  readonly drafts: readonly SealedDraft[];
+  readonly terms: Terms | undefined;
+  readonly resolve: (messages: readonly Message[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Messages to delete before that is worth a statement. */
+const PRUNE_FROM = 256;
+/** Messages that one commit deletes at most, where it adds fewer. */
+const PRUNE_COUNT = 1024;
+
+/** What becomes of one log. */
+interface Change {
+  readonly state: LogState;
+  readonly batches: (readonly Message[])[];
+  readonly rows: NewRow[];
+  deletedBefore: number;
+}
+
+type Outcome = readonly Message[] | PositionError;
+
+export class Commit {
+  readonly #tables: SqliteTables;
+  readonly #receipts: SqliteReceipts;
+  readonly #now: number;
+  readonly #changes = new Map<SqliteLog, Change>();
+  readonly #outcomes: { readonly append: Append; readonly outcome: Outcome }[] = [];
+
+  constructor(tables: SqliteTables, receipts: SqliteReceipts, now: number) {
+    this.#tables = tables;
+    this.#receipts = receipts;
+    this.#now = now;
+  }
+
+  /** Writes all of it; within a transaction, whose commit makes it hold. */
+  write(appends: readonly Append[]): void {
+    for (const append of appends) {
+      this.#outcomes.push({ append, outcome: this.#take(append) });
+    }
+    for (const [log, change] of this.#changes) {
+      if (change.rows.length > 0) this.#save(log, change);
+    }
+  }
+
+  /** The transaction is committed: everyone concerned is told, in the order of the calls. */
+  settle(): void {
+    for (const [log, { state, batches, deletedBefore }] of this.#changes) {
+      log.deletedBefore = deletedBefore;
+      log.isKeepStale = false;
+      log.committed(state, batches);
+    }
+    for (const { append, outcome } of this.#outcomes) {
+      if (outcome instanceof PositionError) append.reject(outcome);
+      else {
+        if (outcome.length > 0) append.log.onCommit(outcome);
+        append.resolve(outcome);
+      }
+    }
+  }
+
+  #take({ log, drafts, terms }: Append): Outcome {
+    const change = this.#changeOf(log);
+    const { state } = change;
+    if (terms?.expect !== undefined) {
+      const position = formatPosition(state.epoch, state.top);
+      // Its own fault: the others of the turn are committed.
+      if (position !== terms.expect) return new PositionError(log.channel, terms.expect, position);
+    }
+    // A clock that is set back must not make `time` run backwards within a channel.
+    if (drafts.length > 0) state.time = Math.max(state.time, this.#now);
+    const messages = drafts.map((draft) => {
+      const message = new Message(log.channel, state.epoch, ++state.top, state.time, draft);
+      change.rows.push({ message, draft, before: state.bytes });
+      state.bytes += draft.size;
+      return message;
+    });
+    if (messages.length > 0) change.batches.push(messages);
+    if (terms?.receipt) {
+      const first = state.top - messages.length + 1;
+      this.#receipts.keep(log.channel, terms.receipt, state.epoch, first, state.top);
+    }
+    return messages;
+  }
+
+  #changeOf(log: SqliteLog): Change {
+    let change = this.#changes.get(log);
+    if (!change) {
+      const { state, deletedBefore } = log;
+      change = { state: { ...state }, batches: [], rows: [], deletedBefore };
+      this.#changes.set(log, change);
+    }
+    return change;
+  }
+
+  #save(log: SqliteLog, change: Change): void {
+    const { state, rows } = change;
+    const { size, ttlMs } = log.retention;
+    const keep = { count: size, ms: ttlMs };
+    state.first = Math.max(state.first, state.top - size + 1);
+    this.#tables.save(log.channel, state, keep);
+    const id = state.id!;
+    if (log.isKeepStale) this.#tables.setKeep(id, keep);
+    // What the next ones push out at once is never written.
+    const skipped = Math.max(0, state.first - rows[0]!.message.offset);
+    this.#tables.insert(id, skipped > 0 ? rows.slice(skipped) : rows);
+    if (state.first - change.deletedBefore < PRUNE_FROM) return;
+    const count = Math.max(PRUNE_COUNT, rows.length * 2);
+    const pruned = this.#tables.prune(id, state.first, count);
+    if (pruned < count) change.deletedBefore = state.first;
+  }
+}

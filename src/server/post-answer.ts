@@ -1,0 +1,72 @@
+/** What a POST is answered with, now and when the same one is sent again. */
+import { textOf } from "../transport/text.ts";
+
+/** What a hook sent, as it is kept: text, bytes in base64, or JSON. */
+type Kept = { readonly text: string } | { readonly base64: string } | { readonly json: unknown };
+
+export class PostAnswer {
+  readonly #base: string;
+  readonly #isMany: boolean;
+  /** What `receive` hooks sent. */
+  readonly #sent: unknown[] = [];
+  /** It was committed, with a note of the answer: what hooks send from here on is not in it. */
+  #isNoted = false;
+
+  /**
+   * @param pathname The channel's path.
+   * @param isMany The answer lists all ids.
+   */
+  constructor(pathname: string, isMany: boolean) {
+    this.#base = pathname === "/" ? "" : pathname;
+    this.#isMany = isMany;
+  }
+
+  /** A hook sends something to the client. */
+  add(data: unknown): void {
+    if (!this.#isNoted) this.#sent.push(data);
+  }
+
+  /** All that is needed to answer again, beside the ids and the request; empty where that is nothing. */
+  note(): string {
+    this.#isNoted = true;
+    return this.#sent.length === 0 ? "" : JSON.stringify(this.#sent.map(keep));
+  }
+
+  /** @param ids Of what was committed. */
+  write(ids: readonly string[]): Response {
+    if (this.#sent.length > 0) return sent(this.#sent);
+    const id = ids[ids.length - 1] ?? null;
+    const body = this.#isMany || ids.length > 1 ? { id, ids } : { id };
+    return Response.json(body, {
+      status: id === null ? 202 : 201,
+      headers: id === null ? {} : { location: `${this.#base}/messages/${id}` },
+    });
+  }
+
+  /** The answer that was given before. */
+  again(ids: readonly string[], note: string): Response {
+    if (note !== "") this.#sent.push(...(JSON.parse(note) as Kept[]).map(restore));
+    const response = this.write(ids);
+    response.headers.set("idempotent-replayed", "true");
+    return response;
+  }
+}
+
+/** What `receive` hooks sent to a client that POSTed: one answer as it is, several as an array. */
+function sent(answers: readonly unknown[]): Response {
+  const [first] = answers;
+  if (answers.length > 1) return Response.json(answers);
+  if (first instanceof Uint8Array) return new Response(first as Uint8Array<ArrayBuffer>);
+  if (typeof first === "string") return new Response(textOf(first));
+  return Response.json(first);
+}
+
+function keep(data: unknown): Kept {
+  if (typeof data === "string") return { text: data };
+  return data instanceof Uint8Array ? { base64: data.toBase64() } : { json: data };
+}
+
+function restore(kept: Kept): unknown {
+  if ("text" in kept) return kept.text;
+  return "base64" in kept ? Uint8Array.fromBase64(kept.base64) : kept.json;
+}

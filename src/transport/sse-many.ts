@@ -1,0 +1,264 @@
+/**
+ * One event stream of many channels. Data is an envelope, which says the channel; an event's name is as it
+ * was published; its id is a cursor of all the channels, as they are after this event.
+ */
+import type { Gap } from "../channel/cursor.ts";
+import type { Lane } from "../channel/lane.ts";
+import { ManyCatchUp, type ManyReceiver } from "../channel/many-catch-up.ts";
+import type { Message } from "../channel/message.ts";
+import { Crowds, type Crowd } from "./crowd.ts";
+import { formatCursor } from "./cursor-text.ts";
+import { encodeFields, encodeId, encodeUnnumbered, GAP, GONE } from "./event-stream.ts";
+import { chunksOf, pageOf } from "./merged-events.ts";
+import { Part } from "./sse-part.ts";
+import type { Access, MergedExchange } from "./transport.ts";
+
+const encoder = new TextEncoder();
+
+/** A stream that the transport holds, whatever it carries. */
+export interface HeldStream {
+  /** Writes a heartbeat, where nothing else waits: a client that catches up slowly is alive. */
+  beat(chunk: Uint8Array): void;
+  write(text: string): void;
+  /** Ends the stream after what already waits. */
+  end(): void;
+}
+
+/** What all streams share. */
+export interface SseManyShared {
+  readonly preamble: Uint8Array;
+  readonly streams: Set<HeldStream>;
+  readonly crowds: SseCrowds;
+  readonly bufferBytes: number;
+}
+
+/** Streams that are level with the same channels. */
+export class SseCrowds extends Crowds<SseManyStream> {
+  /** @param bufferBytes Of one connection: ids are long, so a batch may be more than a client is to hold. */
+  constructor(bufferBytes: number) {
+    super("sse-many", (members, batch, cursorAfter) => {
+      for (const chunk of chunksOf(batch, cursorAfter, bufferBytes / 4)) {
+        for (const member of members) member.enqueue(chunk);
+      }
+    });
+  }
+}
+
+export class SseManyStream
+  implements ManyReceiver, HeldStream, UnderlyingDefaultSource<Uint8Array>
+{
+  // Not the exchange: its request would be kept for as long as the stream.
+  readonly #connection: MergedExchange["connection"];
+  readonly #shared: SseManyShared;
+  /** By the channel's name, sorted. */
+  readonly #parts = new Map<string, Part>();
+  #accesses: readonly Access[];
+  readonly #startOf: MergedExchange["startOf"];
+  #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+  #catchUp: ManyCatchUp | null = null;
+  #crowd: Crowd<SseManyStream> | null = null;
+  /** The id that the client has. */
+  #lastId = "";
+  /** A batch is on its way, chunk by chunk: `#lanes` are where the client is after the last one of them. */
+  #isWriting = false;
+  /** Batches that came live meanwhile. */
+  readonly #late: (readonly Message[])[] = [];
+
+  constructor({ accesses, startOf, connection }: MergedExchange, shared: SseManyShared) {
+    this.#accesses = accesses;
+    this.#startOf = startOf;
+    this.#connection = connection;
+    this.#shared = shared;
+  }
+
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    this.#controller = controller;
+    this.#shared.streams.add(this);
+    controller.enqueue(this.#shared.preamble);
+    this.#connection.connect();
+    for (const access of this.#accesses) {
+      const part = new Part(this, access);
+      this.#parts.set(access.channel.name, part);
+      access.subscriber.connect(part);
+      // A `joined` hook may have closed it.
+      if (this.#controller === null) return;
+    }
+    this.#accesses = [];
+    for (const part of this.#parts.values()) part.begin(this.#startOf);
+    const page = pageOf(this.#shared.bufferBytes, this.#parts.size);
+    this.#catchUp = new ManyCatchUp(this.#lanes(), this, page);
+    this.#catchUp.run();
+  }
+
+  /** The client took all that waited: there is room for more history. */
+  drained(): void {
+    this.#catchUp?.drained();
+  }
+
+  /** The client is gone. */
+  cancel(): void {
+    this.#controller = null;
+    this.#leave();
+  }
+
+  gap(lane: Lane, gap: Gap): void {
+    lane.gave(gap);
+    this.#lastId = formatCursor(this.#lanes());
+    const data = JSON.stringify({ channel: lane.name, ...gap });
+    this.write(encodeFields(this.#lastId, GAP, data));
+  }
+
+  /** The other half of the buffer is for what is published when it has just caught up. */
+  get hasRoom(): boolean {
+    return !this.#isWriting && this.#waiting * 2 < this.#shared.bufferBytes;
+  }
+
+  /** Takes all: a page is a quarter of the buffer. */
+  replay(batch: readonly Message[]): void {
+    this.#write(batch, (chunk) => this.#controller?.enqueue(chunk));
+  }
+
+  live(lane: Lane): void {
+    this.#parts.get(lane.name)!.join();
+  }
+
+  level(): void {
+    this.#catchUp = null;
+    this.#gather();
+  }
+
+  fail(): void {
+    this.end();
+  }
+
+  /** Delivers what came live to this stream alone: others of its channels are behind. */
+  take(batch: readonly Message[]): void {
+    // Should a channel be flushed within the writing of a batch, that one is written to its end first: the
+    // ids of this one say that the client has all of it.
+    if (this.#isWriting) this.#late.push(batch);
+    else this.#write(batch, (chunk) => this.enqueue(chunk));
+  }
+
+  /** One channel is no more: an event says so, and the stream goes on with the others. */
+  drop(part: Part, reason: string): void {
+    const { channel, subscriber } = part.access;
+    if (this.#parts.get(channel.name) !== part) return;
+    this.#parts.delete(channel.name);
+    part.leave();
+    if (part.lane) this.#catchUp?.drop(part.lane);
+    subscriber.disconnect();
+    this.write(encodeUnnumbered(JSON.stringify({ channel: channel.name, reason }), GONE));
+    if (this.#controller === null || part.lane === null) return;
+    // It may have been the one that was behind.
+    if (this.#catchUp) this.#catchUp.drained();
+    else this.#gather();
+  }
+
+  write(text: string): void {
+    this.enqueue(encoder.encode(text));
+  }
+
+  /**
+   * Hands bytes to the client, or ends the stream of one that reads too slowly. A chunk may be larger
+   * than the buffer, for a message may: it is taken when next to nothing waits.
+   */
+  enqueue(chunk: Uint8Array): void {
+    const controller = this.#controller;
+    if (controller === null) return;
+    const { bufferBytes } = this.#shared;
+    const waiting = this.#waiting;
+    if (waiting + chunk.length > bufferBytes && waiting * 4 > bufferBytes) return this.end();
+    controller.enqueue(chunk);
+  }
+
+  beat(chunk: Uint8Array): void {
+    if (this.#waiting === 0) this.#controller?.enqueue(chunk);
+  }
+
+  end(): void {
+    const controller = this.#controller;
+    if (controller === null) return;
+    this.#controller = null;
+    this.#leave();
+    controller.close();
+  }
+
+  /** Bytes that the client has not taken yet. */
+  get #waiting(): number {
+    return 1 - (this.#controller?.desiredSize ?? 1);
+  }
+
+  #lanes(): Lane[] {
+    return [...this.#parts.values()].map(({ lane }) => lane!);
+  }
+
+  #write(batch: readonly Message[], enqueue: (chunk: Uint8Array) => void): void {
+    this.#isWriting = true;
+    try {
+      for (const chunk of this.#encode(batch)) enqueue(chunk);
+      for (let late; (late = this.#late.shift());) {
+        for (const chunk of this.#encode(late)) this.enqueue(chunk);
+      }
+    } finally {
+      this.#isWriting = false;
+    }
+    // What could not go on within it.
+    if (this.#catchUp) this.#catchUp.drained();
+    else if (this.#crowd === null) this.#gather();
+  }
+
+  #encode(batch: readonly Message[]): Uint8Array[] {
+    const lanes = this.#lanes();
+    // The channel of some may have gone while they were on their way.
+    const present = batch.filter(({ channel }) => this.#parts.has(channel));
+    const cursorAfter = (message: Message) => {
+      this.#parts.get(message.channel)!.lane!.gave(message);
+      return (this.#lastId = formatCursor(lanes));
+    };
+    return chunksOf(present, cursorAfter, this.#shared.bufferBytes / 4);
+  }
+
+  /** Level with all channels: shares what is encoded with the others that are. */
+  #gather(): void {
+    if (this.#controller === null) return;
+    if (this.#parts.size === 0) return this.end();
+    // Called again at its end.
+    if (this.#isWriting) return;
+    const lanes = this.#lanes();
+    const channels = lanes.map(({ channel }) => channel);
+    // Until that batch is out, who changes places would get it twice or not at all.
+    const delivering = channels.find(({ fanOut }) => fanOut.isDelivering);
+    if (delivering) return delivering.fanOut.afterDelivery(() => this.#gather());
+    // The channel that delivers may be the one that is gone.
+    if (this.#crowd?.isDelivering) return this.#crowd.afterDelivery(() => this.#gather());
+    this.#crowd?.leave(this);
+    for (const part of this.#parts.values()) part.leave();
+    this.#crowd = this.#shared.crowds.join(this, channels);
+    const { cursor } = this.#crowd;
+    if (cursor === this.#lastId) return;
+    this.#lastId = cursor;
+    // A client that loses its connection before the first message comes back to this place.
+    // A snapshot that a `joined` hook sent must not end it here, however much that was.
+    this.#controller.enqueue(encoder.encode(encodeId(cursor)));
+  }
+
+  #leave(): void {
+    this.#catchUp?.stop();
+    this.#catchUp = null;
+    this.#crowd?.leave(this);
+    this.#crowd = null;
+    if (!this.#shared.streams.delete(this)) return;
+    for (const part of this.#parts.values()) {
+      part.leave();
+      part.access.subscriber.disconnect();
+    }
+    this.#connection.disconnect();
+  }
+}
+
+/** Who starts live has no history to be paced through: without `pull` a batch costs less. */
+export class ResumingSseManyStream extends SseManyStream {
+  pull(): void {
+    this.drained();
+  }
+}
