@@ -215,21 +215,22 @@ class Run {
 
   #join(operation: Operation & { do: "join" }): void {
     const { which, limit, meddle } = operation;
-    const stream = this.#add(this.#starts(operation), null, limit);
-    if (!stream || meddle === null) return;
-    let left = meddle.at;
-    stream.onEvent = () => {
-      if (left-- !== 0) return;
-      stream.onEvent = () => {};
-      const { does } = meddle;
-      if (does === "join") this.#add(this.#starts(operation), null, 0);
-      // No request is answered within a delivery, so none is held there.
-      else if (does === "come back") this.#comeBack(stream, which - (which % 4));
-      else if (does === "gone") stream.gone(NAMES[which % NAMES.length]!);
-      else if (does === "flush") this.#lives[which % NAMES.length]!.channel.fanOut.flush();
-      else if (does === "drain") for (const one of this.#streams) one.drain();
-      else this.#leave(stream);
-    };
+    this.#add(this.#starts(operation), null, limit, (stream) => {
+      if (meddle === null) return;
+      let left = meddle.at;
+      stream.onEvent = () => {
+        if (left-- !== 0) return;
+        stream.onEvent = () => {};
+        const { does } = meddle;
+        if (does === "join") this.#add(this.#starts(operation), null, 0);
+        // No request is answered within a delivery, so none is held there.
+        else if (does === "come back") this.#comeBack(stream, which - (which % 4));
+        else if (does === "gone") stream.gone(NAMES[which % NAMES.length]!);
+        else if (does === "flush") this.#lives[which % NAMES.length]!.channel.fanOut.flush();
+        else if (does === "drain") for (const one of this.#streams) one.drain();
+        else this.#leave(stream);
+      };
+    });
   }
 
   #starts({ picks, which }: Operation & { do: "join" }): ReadonlyMap<string, Start> {
@@ -255,21 +256,23 @@ class Run {
     starts: ReadonlyMap<string, Start>,
     place: Return | null,
     limit: number,
-  ): StreamClient | undefined {
+    prepare: (stream: StreamClient) => void = () => {},
+  ): void {
     const who = `client ${++this.#joined}`;
     const lives = this.#lives.filter(({ channel }) => starts.has(channel.name));
-    if (lives.length === 0) return undefined;
+    if (lives.length === 0) return;
     const startOf = startsBy(place, starts);
     if (limit > 0) {
       const poller = new PollClient(who, lives, starts, startOf, this.#pollCrowds, limit);
       this.#pollers.push(poller);
       poller.poll();
-      return undefined;
+      return;
     }
     const stream = new StreamClient(who, lives, starts, startOf, this.#crowds);
     this.#streams.push(stream);
+    // Its first events may come while it is opened.
+    prepare(stream);
     stream.open();
-    return stream;
   }
 
   /** Its connection broke: it has not got all that was sent, and comes back with the last id that it has. */
@@ -309,6 +312,47 @@ test("many channels on one connection keep each one's guarantees through any ope
     { numRuns: Number(process.env["MERGED_RUNS"] ?? 700) },
   );
 }, 60_000);
+
+/** Runs these operations one after the other, with logs that answer at once. */
+async function run(operations: readonly Operation[]): Promise<void> {
+  const setup = { size: 30, ttlMs: Infinity, maxBatchBytes: BUFFER_BYTES / 4, isSlowLog: false };
+  const run = new Run(setup, fc.schedulerFor([]));
+  for (const each of operations) await run.operate(each);
+  await run.end();
+}
+
+test("what is flushed within a replay says of no message that it was given before it was", () =>
+  run([
+    // Each a chunk of its own, both in one page.
+    { do: "publish", channel: 0, sizes: [700, 700] },
+    { do: "turn" },
+    { do: "publish", channel: 1, sizes: [1, 1] },
+    {
+      do: "join",
+      picks: ["earliest", "live", "live"],
+      which: 1,
+      limit: 0,
+      meddle: { at: 0, does: "flush" },
+    },
+  ]));
+
+test("what is flushed within a delivery to a stream that is behind waits for the rest of it", () =>
+  run([
+    // More than the half of the buffer that is for history: two pages of two.
+    { do: "publish", channel: 0, sizes: [700, 700, 700, 700, 700, 700, 700] },
+    { do: "turn" },
+    {
+      do: "join",
+      picks: ["earliest", "live", "live"],
+      which: 2,
+      limit: 0,
+      meddle: { at: 4, does: "flush" },
+    },
+    // One batch in two chunks.
+    { do: "publish", channel: 1, sizes: [640, 640] },
+    { do: "publish", channel: 2, sizes: [1] },
+    { do: "turn" },
+  ]));
 
 test("a batch is encoded once for all streams that are level with the same channels", async () => {
   const broker = new MemoryBroker();

@@ -63,6 +63,8 @@ export class SseManyStream
   #isWriting = false;
   /** Batches that came live meanwhile. */
   readonly #late: (readonly Message[])[] = [];
+  /** It became level meanwhile. */
+  #gathersLate = false;
 
   constructor({ accesses, startOf, connection }: MergedExchange, shared: SseManyShared) {
     this.#accesses = accesses;
@@ -203,8 +205,8 @@ export class SseManyStream
       this.#isWriting = false;
     }
     // What could not go on within it.
-    if (this.#catchUp) this.#catchUp.drained();
-    else if (this.#crowd === null) this.#gather();
+    this.#catchUp?.drained();
+    if (this.#gathersLate) this.#gather();
   }
 
   #encode(batch: readonly Message[]): Uint8Array[] {
@@ -222,7 +224,7 @@ export class SseManyStream
   #gather(): void {
     if (this.#controller === null) return;
     if (this.#parts.size === 0) return this.end();
-    // Called again at its end.
+    this.#gathersLate = this.#isWriting;
     if (this.#isWriting) return;
     const lanes = this.#lanes();
     const channels = lanes.map(({ channel }) => channel);
