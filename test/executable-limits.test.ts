@@ -8,7 +8,7 @@ server: { listen: 127.0.0.1:0 }
 control: { listen: 127.0.0.1:0 }
 limits:
   connections_per_address: 1
-  publishes: { per_second: 1, burst: 2 }
+  publishes: { per_second: 1, burst: 2, loopback: true }
   headers: 8KiB
   body: { time: 200ms, rate: 1KiB }
 channels: { news: { publish: clients, history: { bytes: 1KiB } } }
@@ -60,7 +60,12 @@ test("the executable refuses what is over the limits of its config, and reports 
 
   const report = (await (await fetch(`${server.controlUrl}/channels`)).json()) as Report;
   expect(report.limits["connections_per_address"]).toEqual({ limit: 1, now: 1 });
-  expect(report.limits["publishes"]).toEqual({ per_second: 1, burst: 2, addresses: 1 });
+  expect(report.limits["publishes"]).toEqual({
+    per_second: 1,
+    burst: 2,
+    loopback: true,
+    addresses: 1,
+  });
   expect(report.limits["headers"]).toBe(8192);
   // Of two messages of 1,000 bytes, one fits.
   expect(report.channels[0]!.history).toMatchObject({ count: 1, bytes: 1000, maxBytes: 1024 });

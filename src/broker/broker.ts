@@ -10,6 +10,8 @@ import type { Log, Retention } from "../channel/log.ts";
 export interface Broker {
   /** The name that `broker.use` in the config knows it by. */
   readonly name: string;
+  /** What a log keeps is there again when it is opened after its end, and after the server's. */
+  readonly isDurable: boolean;
   /**
    * Opens the log of a channel. A log that was closed may be opened again: where nothing was kept of
    * it, its epoch MUST be another one.

@@ -260,6 +260,25 @@ export function testBroker(name: string, create: CreateBroker): void {
       expect(await log.receipt("k")).toBeNull();
     });
 
+    test("append() commits nothing where the receipt's note can't be had, and others go on", async () => {
+      const { log, commits } = open();
+      const broken = {
+        receipt: {
+          ...receipt("k").receipt,
+          get note(): string {
+            throw new TypeError("no note");
+          },
+        },
+      };
+      const failed = failure(() => log.append(texts("a"), broken));
+      const other = log.append(texts("b"), receipt("other"));
+      expect(await failed).toMatchObject({ message: "no note" });
+      expect(offsets(await other)).toEqual([1]);
+      expect(await log.receipt("k")).toBeNull();
+      expect(commits.flat().map(({ text }) => text)).toEqual(["b"]);
+      expect(await read(log)).toEqual({ offsets: [1], first: 1 });
+    });
+
     test("keeps receipts beyond the log's end, whatever its history", async () => {
       const before = open({ size: 0 });
       await before.log.append(texts("a", "b"), receipt("k"));

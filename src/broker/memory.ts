@@ -13,6 +13,7 @@ const SWEEP_MS = 1000;
 
 export class MemoryBroker implements Broker {
   readonly name = "memory";
+  readonly isDurable = false;
   readonly #logs = new Set<MemoryLog>();
   readonly #now: () => number;
   readonly #sweeper: Timer;
@@ -72,6 +73,8 @@ class MemoryLog implements Log {
 
   append(drafts: readonly SealedDraft[], terms?: Terms): readonly Message[] {
     if (terms) this.#check(terms);
+    // The note is the publisher's own code, which may throw: read before anything is changed.
+    const receipt = terms?.receipt && { ...terms.receipt };
     // A clock that is set back must not make `time` run backwards within a channel.
     const time = (this.#lastTime = Math.max(this.#lastTime, this.now()));
     const batch = drafts.map(
@@ -82,9 +85,9 @@ class MemoryLog implements Log {
       this.#bytes += message.size;
     }
     this.#trim();
-    if (terms?.receipt) {
+    if (receipt) {
       const first = this.top - batch.length + 1;
-      this.receipts.keep(this.channel, terms.receipt, this.epoch, first, this.top);
+      this.receipts.keep(this.channel, receipt, this.epoch, first, this.top);
     }
     if (batch.length > 0) this.onCommit(batch);
     return batch;

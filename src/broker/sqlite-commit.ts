@@ -2,7 +2,7 @@
 import { PositionError } from "../channel/errors.ts";
 import { Message, type SealedDraft } from "../channel/message.ts";
 import { formatPosition } from "../channel/position.ts";
-import type { Terms } from "../channel/terms.ts";
+import type { Receipt, Terms } from "../channel/terms.ts";
 import type { SqliteLog } from "./sqlite-log.ts";
 import type { SqliteReceipts } from "./sqlite-receipts.ts";
 import type { LogState, NewRow, SqliteTables } from "./sqlite-tables.ts";
@@ -29,7 +29,12 @@ interface Change {
   deletedBefore: number;
 }
 
-type Outcome = readonly Message[] | PositionError;
+/** One call that is refused for itself; the others of the turn are committed. */
+class Refusal {
+  constructor(readonly error: unknown) {}
+}
+
+type Outcome = readonly Message[] | Refusal;
 
 export class Commit {
   readonly #tables: SqliteTables;
@@ -54,19 +59,28 @@ export class Commit {
     }
   }
 
-  /** The transaction is committed: everyone concerned is told, in the order of the calls. */
-  settle(): void {
+  /**
+   * The transaction is committed: everyone concerned is told, in the order of the calls.
+   *
+   * @param failed A listener threw: those behind it are told all the same.
+   */
+  settle(failed: (error: unknown) => void): void {
     for (const [log, { state, batches, deletedBefore }] of this.#changes) {
       log.deletedBefore = deletedBefore;
       log.isKeepStale = false;
       log.committed(state, batches);
     }
     for (const { append, outcome } of this.#outcomes) {
-      if (outcome instanceof PositionError) append.reject(outcome);
-      else {
-        if (outcome.length > 0) append.log.onCommit(outcome);
-        append.resolve(outcome);
+      if (outcome instanceof Refusal) {
+        append.reject(outcome.error);
+        continue;
       }
+      try {
+        if (outcome.length > 0) append.log.onCommit(outcome);
+      } catch (error) {
+        failed(error);
+      }
+      append.resolve(outcome);
     }
   }
 
@@ -75,8 +89,16 @@ export class Commit {
     const { state } = change;
     if (terms?.expect !== undefined) {
       const position = formatPosition(state.epoch, state.top);
-      // Its own fault: the others of the turn are committed.
-      if (position !== terms.expect) return new PositionError(log.channel, terms.expect, position);
+      if (position !== terms.expect) {
+        return new Refusal(new PositionError(log.channel, terms.expect, position));
+      }
+    }
+    let receipt: Receipt | undefined;
+    try {
+      // The note is the publisher's own code, which may throw: read before anything is changed.
+      receipt = terms?.receipt && { ...terms.receipt };
+    } catch (error) {
+      return new Refusal(error);
     }
     // A clock that is set back must not make `time` run backwards within a channel.
     if (drafts.length > 0) state.time = Math.max(state.time, this.#now);
@@ -87,9 +109,9 @@ export class Commit {
       return message;
     });
     if (messages.length > 0) change.batches.push(messages);
-    if (terms?.receipt) {
+    if (receipt) {
       const first = state.top - messages.length + 1;
-      this.#receipts.keep(log.channel, terms.receipt, state.epoch, first, state.top);
+      this.#receipts.keep(log.channel, receipt, state.epoch, first, state.top);
     }
     return messages;
   }

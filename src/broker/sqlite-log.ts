@@ -35,6 +35,8 @@ export class SqliteLog implements Log {
   state: LogState;
   /** Messages before this one are deleted from the tables. */
   deletedBefore: number;
+  /** It could not be found out what is over the retention: the next read does. */
+  #isUntrimmed = false;
   /** The row holds another retention than this log. */
   isKeepStale: boolean;
   readonly #home: LogHome;
@@ -76,7 +78,7 @@ export class SqliteLog implements Log {
   committed(state: LogState, batches: readonly (readonly Message[])[]): void {
     this.state = state;
     for (const batch of batches) this.#tail.push(batch);
-    this.#reading(() => this.#trim());
+    this.#tryTrim();
   }
 
   receipt(key: string): KeptReceipt | null {
@@ -104,10 +106,7 @@ export class SqliteLog implements Log {
   retain(retention: Retention): void {
     this.retention = retention;
     this.isKeepStale = this.state.id !== null;
-    this.#reading(() => {
-      this.#trim();
-      this.expire();
-    });
+    this.#tryTrim();
   }
 
   stat(): { count: number; bytes: number } {
@@ -125,6 +124,7 @@ export class SqliteLog implements Log {
 
   /** Lets go of the messages that are older than the retention allows. */
   expire(): void {
+    if (this.#isUntrimmed) this.#trim();
     const { top, first, time } = this.state;
     const oldest = this.#home.now() - this.retention.ttlMs;
     if (first > top || oldest < 0 || this.#firstMark().time > oldest) return;
@@ -135,11 +135,23 @@ export class SqliteLog implements Log {
   /** Lets go of what is over the retention's count and bytes. */
   #trim(): void {
     const { size, maxBytes = Infinity } = this.retention;
+    this.#isUntrimmed = true;
     this.#keepFrom(this.state.top - size + 1);
     const { top, first, bytes } = this.state;
-    if (first > top || maxBytes === Infinity) return;
-    if (bytes - this.#firstMark().before <= maxBytes) return;
-    this.#keepFrom(this.#search(({ before }) => bytes - before <= maxBytes));
+    const isBounded = first <= top && maxBytes !== Infinity;
+    if (isBounded && bytes - this.#firstMark().before > maxBytes) {
+      this.#keepFrom(this.#search(({ before }) => bytes - before <= maxBytes));
+    }
+    this.#isUntrimmed = false;
+  }
+
+  /** Never throws: for when what comes next must be done all the same. */
+  #tryTrim(): void {
+    try {
+      this.#trim();
+    } catch (error) {
+      this.#home.failed(error);
+    }
   }
 
   #keepFrom(offset: number): void {

@@ -81,7 +81,13 @@ export class SqliteUpkeep {
   #pruneOpen(): boolean {
     for (const log of this.#options.logs.values()) {
       if (log.state.id === null) continue;
-      log.expire();
+      try {
+        log.expire();
+      } catch (error) {
+        // What is wrong with one must not keep what is over in the others.
+        this.#options.failed(error);
+        continue;
+      }
       const { id, first } = log.state;
       if (log.isKeepStale) {
         const { size, ttlMs } = log.retention;

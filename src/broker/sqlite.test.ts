@@ -7,6 +7,7 @@ import { ChannelError } from "../channel/errors.ts";
 import type { Log, Retention } from "../channel/log.ts";
 import { sealDraft, type Message } from "../channel/message.ts";
 import { SqliteBroker, type SqliteBrokerOptions } from "./sqlite.ts";
+import { SqliteTables } from "./sqlite-tables.ts";
 import { SqliteValues } from "./sqlite-values.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tidewire-sqlite-"));
@@ -574,4 +575,68 @@ test("a file of plugins' values alone may become the broker's", async () => {
   const values = new SqliteValues({ database: broker.database, name: path });
   expect(await values.get("use", "key")).toBe("value");
   await values.close();
+});
+
+describe("SqliteBroker, where something fails after a commit,", () => {
+  const broken = () => {
+    throw new Error("the disk can't be read");
+  };
+
+  test("answers all who published, and trims before the next read", async () => {
+    const { lines, ...log } = recorder();
+    const broker = start(newPath(), { log });
+    const one = open(broker, "one", { maxBytes: 2 });
+    const two = open(broker, "two");
+    await one.log.append(texts("a", "b"));
+    const mark = spyOn(SqliteTables.prototype, "mark").mockImplementation(broken);
+    const answers = [one.log.append(texts("c")), two.log.append(texts("x"))];
+    expect((await Promise.all(answers)).flat().map(({ text }) => text)).toEqual(["c", "x"]);
+    expect([one.commits.flat().length, two.commits.flat().length]).toEqual([3, 1]);
+    mark.mockRestore();
+    expect(await textsOf(one.log)).toEqual(["b", "c"]);
+    expect(lines[0]).toContain("the disk can't be read");
+  });
+
+  test("answers all who published where one is not told of it", async () => {
+    const { lines, ...log } = recorder();
+    const broker = start(newPath(), { log });
+    const deaf = broker.open("deaf", KEEP, () => {
+      throw new Error("did not listen");
+    });
+    const { log: other, commits } = open(broker);
+    const answers = await Promise.all([deaf.append(texts("a")), other.append(texts("b"))]);
+    expect(answers.flat().map(({ text }) => text)).toEqual(["a", "b"]);
+    expect(commits).toHaveLength(1);
+    expect(lines).toEqual(["error: a listener of commits failed"]);
+  });
+
+  test("retain() throws nothing, for a reload is half done by then", async () => {
+    const { log } = open(start(newPath()));
+    await log.append(texts("a", "b", "c"));
+    const mark = spyOn(SqliteTables.prototype, "mark").mockImplementation(broken);
+    log.retain({ ...KEEP, maxBytes: 1 });
+    mark.mockRestore();
+    expect(await textsOf(log)).toEqual(["c"]);
+  });
+
+  test("deletes what is over in the other channels though one can't be read", async () => {
+    const path = newPath();
+    const broker = start(path);
+    const bad = open(broker, "bad");
+    const good = open(broker, "good", { ttlMs: 1000 });
+    await bad.log.append(texts("a"));
+    await good.log.append(texts("b"));
+    nowMs += 1001;
+    const mark = SqliteTables.prototype.mark;
+    const spy = spyOn(SqliteTables.prototype, "mark").mockImplementation(function (
+      this: SqliteTables,
+      id,
+      offset,
+    ) {
+      return id === 1 ? broken() : mark.call(this, id, offset);
+    });
+    while (broker.sweep());
+    spy.mockRestore();
+    expect(broker.database.query("SELECT channel FROM messages").all()).toEqual([{ channel: 1 }]);
+  });
 });

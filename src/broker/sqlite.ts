@@ -48,11 +48,13 @@ const GATHER_MS = 2;
 
 export class SqliteBroker implements Broker, TurnWork {
   readonly name = "sqlite";
+  readonly isDurable = true;
   readonly #file: SqliteFile;
   readonly #tables: SqliteTables;
   readonly #receipts: SqliteReceipts;
   readonly #upkeep: SqliteUpkeep;
   readonly #report: StorageReport;
+  readonly #log: SqliteBrokerOptions["log"];
   readonly #home: LogHome;
   readonly #logs = new Map<string, SqliteLog>();
   readonly #now: () => number;
@@ -65,6 +67,7 @@ export class SqliteBroker implements Broker, TurnWork {
   /** @throws {StorageError} When the file can't be used. */
   constructor(options: SqliteBrokerOptions) {
     const { path, log, now = Date.now } = options;
+    this.#log = log;
     this.#now = now;
     this.#report = new StorageReport(log ?? null);
     this.#file = new SqliteFile(options);
@@ -180,7 +183,7 @@ export class SqliteBroker implements Broker, TurnWork {
       return this.#refuse(appends, error as StorageError);
     }
     this.#report.worked();
-    commit.settle();
+    commit.settle((cause) => this.#log?.error("a listener of commits failed", { error: cause }));
     this.#upkeep.wrote();
   }
 

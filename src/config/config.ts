@@ -88,7 +88,12 @@ export interface Limits {
   /** Long-polls that wait. */
   readonly polls: number;
   /** Messages of one client: a token bucket. */
-  readonly publishes: { readonly perSecond: number; readonly burst: number };
+  readonly publishes: {
+    readonly perSecond: number;
+    readonly burst: number;
+    /** POSTs from loopback addresses are limited too. */
+    readonly loopback: boolean;
+  };
   /** Bytes of one request's line and header fields. */
   readonly headers: number;
   /** A body has `timeMs` to come in, and a second more for each `rate` bytes. */

@@ -34,7 +34,7 @@ describe("loadConfig() of a config that says nothing but a channel", () => {
         connectionsPerAddress: null,
         subscriptions: 1000,
         polls: 50_000,
-        publishes: { perSecond: 1000, burst: 10_000 },
+        publishes: { perSecond: 1000, burst: 10_000, loopback: false },
         headers: 16_384,
         body: { timeMs: 30_000, rate: 4096 },
         http2: { connections: 100_000, streams: 100, resets: { perSecond: 33, burst: 1000 } },
@@ -81,7 +81,7 @@ control: { listen: "unix:/run/tidewire.sock", token: abc }
 broker: { use: memory }
 limits:
   { buffer: 64KiB, message: 1.5MiB, connections: 5, channels: 6, workers: 8, waiting: 7, connections_per_address: 2,
-    subscriptions: 8, polls: 9, publishes: { per_second: 10, burst: 20 }, headers: 64KiB,
+    subscriptions: 8, polls: 9, publishes: { per_second: 10, burst: 20, loopback: true }, headers: 64KiB,
     body: { time: 2s, rate: 1KiB }, http2: { streams: 11, resets: { per_second: 12, burst: 13 } } }
 idempotency: { window: 1h, keys: 14 }
 sse: { retry: 0s, heartbeat: 1m }
@@ -119,7 +119,7 @@ channels:
       connectionsPerAddress: 2,
       subscriptions: 8,
       polls: 9,
-      publishes: { perSecond: 10, burst: 20 },
+      publishes: { perSecond: 10, burst: 20, loopback: true },
       headers: 65_536,
       body: { timeMs: 2000, rate: 1024 },
       http2: { connections: 5, streams: 11, resets: { perSecond: 12, burst: 13 } },

@@ -49,6 +49,11 @@ export const LimitsSpec = keys(
           default: 10_000,
           description: "Messages that it may publish at once, after a rest.",
         }),
+        loopback: t.Boolean({
+          default: false,
+          description:
+            "Limit POSTs from this machine's own addresses (127.0.0.0/8, ::1) too. A proxy there has the messages of all its clients under one address, so by default they may always.",
+        }),
       },
       {
         default: {},

@@ -57,7 +57,11 @@ function toLimits({
   return {
     ...limits,
     connectionsPerAddress: perAddress ?? null,
-    publishes: { perSecond: publishes.per_second, burst: publishes.burst },
+    publishes: {
+      perSecond: publishes.per_second,
+      burst: publishes.burst,
+      loopback: publishes.loopback,
+    },
     body: { timeMs: body.time, rate: body.rate },
     http2: {
       connections: http2.connections ?? limits.connections,

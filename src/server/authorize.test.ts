@@ -434,7 +434,7 @@ describe("a denial", () => {
     expect((await sendRaw(url(), rawGet(CHANNEL, UPGRADE))).status).toBe(403);
     expect(server.connections).toBe(0);
     const live = server.channels.peek("room/a")!;
-    expect([live.held, live.connections.size, live.isSpare]).toEqual([0, 0, true]);
+    expect([live.held, live.connections.size, live.isSpare(false)]).toEqual([0, 0, true]);
     expect([record.joined, record.received]).toEqual([[], []]);
   });
 });

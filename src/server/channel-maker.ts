@@ -112,8 +112,21 @@ export class ChannelMaker {
     };
   }
 
-  /** Opens the channel; its sources do not run yet. */
+  /**
+   * Opens the channel; its sources do not run yet.
+   *
+   * @throws {StorageError} When its log can't be opened; its plugins end then.
+   */
   create(prepared: Prepared): LiveChannel {
+    try {
+      return this.#create(prepared);
+    } catch (error) {
+      void prepared.plugins.close();
+      throw error;
+    }
+  }
+
+  #create(prepared: Prepared): LiveChannel {
     const { broker, log, bufferBytes } = this.#options;
     const { name, declared, params, plugins } = prepared;
     // By itself: what a function here names of the declaration would keep it, and its plugins, for good.

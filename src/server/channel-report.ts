@@ -27,6 +27,16 @@ export function describeChannel(channels: Channels, path: string) {
   throw new RequestError(404, "unknown-channel", detail);
 }
 
+/** Nulls where the broker can't say: the rest is wanted then all the more. */
+function statOf({ channel }: LiveChannel): Record<"count" | "bytes", number | null> {
+  try {
+    return channel.log.stat();
+  } catch {
+    // Logged by the broker.
+    return { count: null, bytes: null };
+  }
+}
+
 function describe(live: LiveChannel) {
   const { channel, config, params, plugins } = live;
   return {
@@ -40,7 +50,7 @@ function describe(live: LiveChannel) {
     published: channel.published,
     connections: Object.fromEntries(live.connections),
     /** What is kept, and what may be: messages, their age, and bytes of data. */
-    history: { ...channel.log.stat(), ...config.history },
+    history: { ...statOf(live), ...config.history },
     plugins: plugins.stats(),
   };
 }

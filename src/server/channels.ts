@@ -43,6 +43,8 @@ export class Channels {
   readonly #trial: Clock | undefined;
   readonly #maker: ChannelMaker;
   readonly #patterns: PatternChannels;
+  /** The history of a channel outlives it: also one that is not alive has some. */
+  readonly isDurable: boolean;
   #config: Config;
   #declarations: Declarations;
   readonly #live = new Map<string, LiveChannel>();
@@ -57,6 +59,7 @@ export class Channels {
   constructor({ config, plugins, broker, values, log, trial }: ChannelsOptions) {
     this.#log = log;
     this.#trial = trial;
+    this.isDurable = broker.isDurable;
     this.#denials = new DenialLog(log, trial);
     this.#maker = new ChannelMaker({
       broker,
@@ -100,6 +103,7 @@ export class Channels {
     return new PatternChannels({
       live: this.#live,
       isOpen: () => this.#state === "open",
+      isDurable: this.isDurable,
       limit: () => this.#config.limits.channels,
       workerLimit: () => this.#config.limits.workers,
       matchName: (name) => this.matchName(name),

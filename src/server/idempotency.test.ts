@@ -126,6 +126,28 @@ describe("a POST with an Idempotency-Key", () => {
     expect(await history()).toEqual(["text"]);
   });
 
+  test("a hook that sends what is no JSON is told so, and its message is not lost", async () => {
+    const errors: unknown[] = [];
+    const answerer = definePlugin({
+      name: "answerer",
+      setup: () => ({
+        receive(data, client) {
+          try {
+            client.send({ n: 1n });
+          } catch (error) {
+            errors.push(error);
+          }
+          return { data };
+        },
+      }),
+    });
+    await start({ channels: { news: { plugins: [answerer] } } });
+    expect((await post("/channels/news", "1", once("k"))).status).toBe(201);
+    expect((await post("/channels/news", "2", {})).status).toBe(201);
+    expect(errors).toEqual([expect.any(TypeError), expect.any(TypeError)]);
+    expect(await history()).toEqual([1, 2]);
+  });
+
   test("answers 409 while the first is under way, and to the next what that one was answered", async () => {
     const { plugin, arrived, release } = gate();
     await start({ channels: { news: { plugins: [plugin] } } });

@@ -40,6 +40,7 @@ export function reportLimits(sources: LimitSources) {
     publishes: {
       per_second: limits.publishes.perSecond,
       burst: limits.publishes.burst,
+      loopback: limits.publishes.loopback,
       /** Addresses that are not back at the whole of their burst. */
       addresses: publishRate.addresses,
     },

@@ -168,7 +168,7 @@ describe("limits.subscriptions", () => {
 });
 
 describe("limits.publishes", () => {
-  const limits = { publishes: { perSecond: 1, burst: 3 } };
+  const limits = { publishes: { perSecond: 1, burst: 3, loopback: true } };
 
   test("refuses a POST of an address that is too fast, and lets the control listener", async () => {
     await start({ control, channels: { news: {} }, limits });
@@ -179,7 +179,12 @@ describe("limits.publishes", () => {
     expect(detail).toBe(
       "you publish too fast: a client may publish 1 messages a second, and 3 at once; try again in 1 s",
     );
-    expect((await report()).publishes).toEqual({ per_second: 1, burst: 3, addresses: 1 });
+    expect((await report()).publishes).toEqual({
+      per_second: 1,
+      burst: 3,
+      loopback: true,
+      addresses: 1,
+    });
     for (let i = 0; i < 5; i++) {
       const body = JSON.stringify({ channel: "news", data: i });
       const publish = { method: "POST", body };
@@ -191,6 +196,19 @@ describe("limits.publishes", () => {
     socket.send({ type: "publish", data: 5 });
     expect(await socket.json()).toMatchObject({ type: "message", data: 5 });
     socket.close();
+  });
+
+  test("lets POSTs from this machine, where a proxy may stand for many, unless told otherwise", async () => {
+    const publishes = { perSecond: 1, burst: 1 };
+    await start({ control, channels: { news: {} }, limits: { publishes } });
+    for (let i = 0; i < 5; i++) expect((await post("/channels/news", `${i}`)).status).toBe(201);
+    await server.become({
+      control,
+      channels: { news: {} },
+      limits: { publishes: { ...publishes, loopback: true } },
+    });
+    expect((await post("/channels/news", "5")).status).toBe(201);
+    expect((await post("/channels/news", "6")).status).toBe(429);
   });
 
   test("answers a frame with an error, and the socket goes on", async () => {

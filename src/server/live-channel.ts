@@ -77,9 +77,12 @@ export class LiveChannel {
   /**
    * Nobody is connected, and nothing was published: letting go of it loses no message. Nor where all who
    * asked for it were denied, whatever its own source published to nobody.
+   *
+   * @param isDurable Its history outlives it: then letting go loses none in any case.
    */
-  get isSpare(): boolean {
+  isSpare(isDurable: boolean): boolean {
     if (!this.#isUnused) return false;
+    if (isDurable) return true;
     const isUnseen = this.plugins.authorize !== null && !this.#hasGuest;
     return isUnseen || this.channel.published === 0;
   }
@@ -148,7 +151,7 @@ export class LiveChannel {
     this.checkPublish();
     const asked = client.mayPublish();
     return asked instanceof Promise
-      ? asked.then(() => this.#take(drafts, client, terms))
+      ? this.#working(asked.then(() => this.#take(drafts, client, terms)))
       : this.#take(drafts, client, terms);
   }
 

@@ -1,6 +1,11 @@
 /** Which clients count as one where something is limited by address. */
 import { isIPv6 } from "node:net";
 
+/** Addresses of this machine itself, in every form that they come in. */
+export function isLoopback(address: string): boolean {
+  return /^(?:::ffff:)?127\.|^::1$/i.test(address);
+}
+
 /**
  * The network that an address stands for: an IPv4 address by itself, for IPv6 the first 64 bits, which is
  * what one subscriber is given (RFC 6177 §2) and can take any address of.

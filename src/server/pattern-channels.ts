@@ -1,4 +1,6 @@
 /** Channels of patterns: brings them to life when they are asked for, at most so many, and lets go of idle ones. */
+import { StorageError } from "../broker/storage-error.ts";
+import { storageFailed } from "../channel/errors.ts";
 import type { Log } from "../log.ts";
 import { errorFields } from "../plugin/error-fields.ts";
 import { PluginError } from "../plugin/errors.ts";
@@ -7,7 +9,7 @@ import { RequestError } from "../transport/errors.ts";
 import type { Prepared } from "./channel-maker.ts";
 import { isOfPattern, type ChannelMatch, type Declared } from "./declared.ts";
 import type { LiveChannel } from "./live-channel.ts";
-import { notReady } from "./problem.ts";
+import { notReady, toRequestError } from "./problem.ts";
 
 /** What opening a channel needs of those that there are. */
 export interface PatternHost {
@@ -15,6 +17,8 @@ export interface PatternHost {
   readonly live: Map<string, LiveChannel>;
   /** False once the server stops. */
   isOpen(): boolean;
+  /** The history of a channel outlives it. */
+  readonly isDurable: boolean;
   /** How many may be alive. */
   limit(): number;
   /** How many workers they may have. */
@@ -93,6 +97,8 @@ export class PatternChannels {
     } catch (error) {
       this.count--;
       if (error instanceof RequestError) throw error;
+      // Logged by the broker.
+      if (error instanceof StorageError) throw toRequestError(storageFailed(name, "read"), log);
       log.error("a channel could not be opened", { channel: name, ...errorFields(error) });
       throw new RequestError(
         503,
@@ -105,7 +111,7 @@ export class PatternChannels {
 
   /**
    * Counts one more. At the limit the one that was used least of late makes room, of those that nobody
-   * uses and nothing was published to: asking for channels locks nobody out.
+   * uses and that lose nothing by it: asking for channels locks nobody out.
    *
    * @throws {RequestError} 503 when there is none.
    */
@@ -131,11 +137,12 @@ export class PatternChannels {
     await letGo(spare);
   }
 
-  /** The one that was used least of late, of those that nobody uses and nothing was published to. */
+  /** The one that was used least of late, of those that nobody uses and that lose nothing by it. */
   #spare(isFit: (one: LiveChannel) => boolean): LiveChannel | null {
+    const { live, isDurable } = this.#host;
     let spare: LiveChannel | null = null;
-    for (const one of this.#host.live.values()) {
-      if (!isOfPattern(one.declared) || !one.isSpare || !isFit(one)) continue;
+    for (const one of live.values()) {
+      if (!isOfPattern(one.declared) || !one.isSpare(isDurable) || !isFit(one)) continue;
       if (spare === null || one.lastUsed < spare.lastUsed) spare = one;
     }
     return spare;

@@ -21,9 +21,15 @@ export class PostAnswer {
     this.#isMany = isMany;
   }
 
-  /** A hook sends something to the client. */
+  /**
+   * A hook sends something to the client.
+   *
+   * @throws {TypeError} When it is neither text nor bytes nor JSON.
+   */
   add(data: unknown): void {
-    if (!this.#isNoted) this.#sent.push(data);
+    if (this.#isNoted) return;
+    // Written now: what is no JSON is its sender's error, and must not fail the commit or the answer.
+    this.#sent.push(isPlain(data) ? data : JSON.parse(textOf(data)));
   }
 
   /** All that is needed to answer again, beside the ids and the request; empty where that is nothing. */
@@ -59,6 +65,11 @@ function sent(answers: readonly unknown[]): Response {
   if (first instanceof Uint8Array) return new Response(first as Uint8Array<ArrayBuffer>);
   if (typeof first === "string") return new Response(textOf(first));
   return Response.json(first);
+}
+
+/** It is sent as it is. */
+function isPlain(data: unknown): boolean {
+  return typeof data === "string" || data instanceof Uint8Array;
 }
 
 function keep(data: unknown): Kept {

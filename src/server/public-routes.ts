@@ -270,9 +270,10 @@ export class PublicRoutes {
     const { query } = peer;
     const start = parseStart(request, query, false);
     const visit = { peer, action: "subscribe", transport: "history", isNew: false } as const;
-    // Reading brings no channel to life, for one that is not alive keeps nothing: unless it has plugins,
-    // of which one may have to be asked. Who is denied must not learn either whether it is alive.
-    const live = await (match.value.config.plugins.length > 0
+    // Reading brings no channel to life, for one that is not alive keeps nothing: unless the broker does,
+    // or it has plugins, of which one may have to be asked. Who is denied must not learn either whether it
+    // is alive.
+    const live = await (channels.isDurable || match.value.config.plugins.length > 0
       ? admission.open(match, visit)
       : channels.find(match));
     const channel = live?.channel ?? null;

@@ -66,7 +66,10 @@ describe("PublishRate", () => {
     expect(take(1, limit.ofAddress("2001:db8::2")!)).toBe(1);
     expect(take(1, limit.ofAddress("2001:db8:0:1::1")!)).toBe(0);
     expect(take(1, limit.ofAddress("192.0.2.1")!)).toBe(0);
-    expect(limit.ofAddress("")).toBeNull();
+    for (const address of ["", "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"]) {
+      expect(limit.ofAddress(address)).toBeNull();
+    }
+    for (const address of ["128.0.0.1", "::2"]) expect(limit.ofAddress(address)).not.toBeNull();
     expect(limit.addresses).toBe(3);
     wait(1000);
     expect(limit.addresses).toBe(0);

@@ -1,11 +1,13 @@
 /** How fast a client may publish: a token bucket each, kept as one number. */
 import { CLOSE, RequestError } from "../transport/errors.ts";
-import { networkOf } from "./network.ts";
+import { isLoopback, networkOf } from "./network.ts";
 
 export interface Rate {
   readonly perSecond: number;
   /** Messages that may come at once, after a rest. */
   readonly burst: number;
+  /** Loopback addresses have a bucket too; else they are not limited. */
+  readonly loopback?: boolean;
 }
 
 /** One client's bucket. */
@@ -38,9 +40,12 @@ export class PublishRate {
     return this.#byNetwork.size;
   }
 
-  /** The bucket that all publishes from an address share; null on a unix socket. */
+  /**
+   * The bucket that all publishes from an address share; null on a unix socket, and on loopback, where a
+   * proxy or a program of the operator's own stands for many. Not to be kept: it is forgotten when full.
+   */
   ofAddress(address: string): Allowance | null {
-    if (address === "") return null;
+    if (address === "" || (!this.#rate.loopback && isLoopback(address))) return null;
     const network = networkOf(address);
     let allowance = this.#byNetwork.get(network);
     if (!allowance) {

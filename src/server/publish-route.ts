@@ -42,8 +42,8 @@ export async function servePublish(
 ): Promise<Response> {
   const { channels, config, publishRate, idempotency } = context;
   const declared = match.value.config;
-  const allowance = publishRate.ofAddress(peer.address);
-  if (allowance) publishRate.check(allowance);
+  const before = publishRate.ofAddress(peer.address);
+  if (before) publishRate.check(before);
   const key = readIdempotencyKey(request.headers);
   const expect = readExpectPosition(request.headers) ?? undefined;
   // Refused before its body is read, and with no channel brought to life that has nobody to be asked.
@@ -56,7 +56,8 @@ export async function servePublish(
     body: config.limits.body,
     hold,
   });
-  // Not before: how many they are is known only now.
+  // Not before: how many they are is known only now. The bucket may have been forgotten meanwhile.
+  const allowance = publishRate.ofAddress(peer.address);
   if (allowance) publishRate.take(allowance, drafts.length);
   // Not before: a body may come so slowly that the channel would be let go of meanwhile.
   const live = await channels.open(match);

@@ -59,33 +59,49 @@ const SIDE_BY_SIDE = 16;
  */
 export async function reloadChannels(host: ReloadHost): Promise<ChannelChanges> {
   const swaps = new Map<LiveChannel, Prepared>();
-  const added = new Map<string, LiveChannel>();
-  let release = () => {};
+  const added = new Map<string, Prepared>();
+  const opened = new Map<string, LiveChannel>();
+  let release: (() => void) | null = null;
   try {
     // Channels that come to life meanwhile are prepared for in a further round.
     for (let round = 1; ; round++) {
-      const todo = missing(host, swaps, added);
-      if (todo.length === 0) break;
       // Where some always do there would be no last round.
-      if (round === FREE_ROUNDS + 1) release = host.holdOpening();
+      if (round > FREE_ROUNDS) release ??= host.holdOpening();
+      const todo = missing(host, swaps, added);
+      if (todo.length === 0) {
+        const ending = [...added.keys()].map(host.ended).filter((end) => end !== undefined);
+        if (ending.length === 0) break;
+        // One of a pattern had such a name meanwhile, and its log must be closed first.
+        await Promise.all(ending);
+        continue;
+      }
       await eachOf(todo, async ({ live, declared, params, name }) => {
         if (!live) await host.ended(name);
         const prepared = await host.prepare(declared, params);
         if (live) swaps.set(live, prepared);
-        else added.set(name, created(host, prepared));
+        else added.set(name, prepared);
       });
     }
     if (!host.isOpen()) throw new Error("the server stops");
+    // In the turn of the commit: a log that is opened sooner would miss what one of a pattern, with the
+    // same name, commits meanwhile.
+    for (const [name, prepared] of added) {
+      if (host.live.has(name)) continue;
+      added.delete(name);
+      opened.set(name, host.create(prepared));
+    }
   } catch (error) {
-    release();
+    release?.();
     await Promise.all([
-      ...Array.from(swaps.values(), ({ plugins }) => plugins.close()),
-      ...Array.from(added.values(), discard),
+      ...Array.from([...swaps.values(), ...added.values()], ({ plugins }) => plugins.close()),
+      ...Array.from(opened.values(), discard),
     ]);
     throw error;
   }
-  const under = commit(host, swaps, added);
-  release();
+  // By another config they are of a pattern, and somebody asked for them meanwhile: those go on.
+  const unused = Array.from(added.values(), ({ plugins }) => plugins.close());
+  const under = [...commit(host, swaps, opened), ...unused];
+  release?.();
   await Promise.all(under);
   return compare(host.before, host.after);
 }
@@ -107,7 +123,7 @@ interface Task {
 function missing(
   { after, live, isOpen }: ReloadHost,
   swaps: ReadonlyMap<LiveChannel, Prepared>,
-  added: ReadonlyMap<string, LiveChannel>,
+  added: ReadonlyMap<string, Prepared>,
 ): Task[] {
   if (!isOpen()) return [];
   const tasks: Task[] = [];
@@ -139,16 +155,6 @@ function getsOtherPlugins(
   );
 }
 
-/** A channel whose log can't be opened leaves no plugins behind. */
-function created(host: ReloadHost, prepared: Prepared): LiveChannel {
-  try {
-    return host.create(prepared);
-  } catch (error) {
-    void prepared.plugins.close();
-    throw error;
-  }
-}
-
 /** @returns What is under way: the end of plugins that were replaced, and of channels that are gone. */
 function commit(
   host: ReloadHost,
@@ -177,11 +183,6 @@ function commit(
     if (!isSame || host.hasOtherRules) one.channel.line.update(host.rules(one));
   }
   for (const [name, one] of added) {
-    if (live.has(name)) {
-      // By another config it is of a pattern, and somebody asked for it meanwhile: that one goes on.
-      under.push(discard(one));
-      continue;
-    }
     live.set(name, one);
     one.plugins.startSources();
   }

@@ -49,7 +49,7 @@ export function testConfig({ channels, ...overrides }: TestConfig): Config {
       connectionsPerAddress: null,
       subscriptions: 1000,
       polls: 50_000,
-      publishes: { perSecond: 1_000_000, burst: 10_000_000 },
+      publishes: { perSecond: 1_000_000, burst: 10_000_000, loopback: false },
       headers: 16_384,
       body: { timeMs: 30_000, rate: 4096 },
       http2: { connections: 100_000, streams: 100, resets: { perSecond: 33, burst: 1000 } },

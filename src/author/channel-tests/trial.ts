@@ -113,6 +113,7 @@ export class Trial {
     void broker.close();
     return {
       name: broker.name,
+      isDurable: broker.isDurable,
       open: (channel, retention, onCommit) => {
         const listener: CommitListener = (batch) => {
           this.seen.push(...batch.map(toSeen));
