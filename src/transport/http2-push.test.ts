@@ -26,7 +26,12 @@ interface World extends AsyncDisposable {
 }
 
 let broker: MemoryBroker | null = null;
-afterEach(() => broker?.close());
+let fallback: SseTransport | null = null;
+afterEach(async () => {
+  // Its heartbeat would go on for as long as the tests of all other files.
+  await fallback?.shutdown(0);
+  await broker?.close();
+});
 
 /** A channel behind a real listener: every URL is the channel's, `?after=` says where to start. */
 async function createWorld(
@@ -47,7 +52,7 @@ async function createWorld(
       memory.open("prices", { size: options.history ?? 1000, ttlMs: 600_000 }, onCommit),
   });
   const transportOptions = { ...OPTIONS, bufferBytes: options.bufferBytes ?? OPTIONS.bufferBytes };
-  const sse = new SseTransport(transportOptions);
+  const sse = (fallback = new SseTransport(transportOptions));
   const transport = new Http2PushTransport(transportOptions, sse);
   const clients = new Set<ClientWays>();
   const server = await startListener(
