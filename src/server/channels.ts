@@ -190,7 +190,10 @@ export class Channels {
     return opening ?? null;
   }
 
-  /** Lets go of pattern channels that nobody uses: their next life has another epoch, which is a gap. */
+  /**
+   * Lets go of pattern channels that nobody uses. Where the broker keeps nothing of them, their next life
+   * has another epoch, which is a gap.
+   */
   async sweep(now: number): Promise<void> {
     this.#patterns.sweep(now);
     await Promise.all(this.#closing.values());
