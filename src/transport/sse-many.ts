@@ -4,6 +4,7 @@
  */
 import type { Gap } from "../channel/cursor.ts";
 import type { Lane } from "../channel/lane.ts";
+import { SseOutput } from "./sse-output.ts";
 import { ManyCatchUp, type ManyReceiver } from "../channel/many-catch-up.ts";
 import type { Message } from "../channel/message.ts";
 import { Crowds, type Crowd } from "./crowd.ts";
@@ -45,6 +46,7 @@ export class SseCrowds extends Crowds<SseManyStream> {
 }
 
 export class SseManyStream
+  extends SseOutput
   implements ManyReceiver, HeldStream, UnderlyingDefaultSource<Uint8Array>
 {
   // Not the exchange: its request would be kept for as long as the stream.
@@ -54,7 +56,6 @@ export class SseManyStream
   readonly #parts = new Map<string, Part>();
   #accesses: readonly Access[];
   readonly #startOf: MergedExchange["startOf"];
-  #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   #catchUp: ManyCatchUp | null = null;
   #crowd: Crowd<SseManyStream> | null = null;
   /** The id that the client has. */
@@ -67,6 +68,7 @@ export class SseManyStream
   #gathersLate = false;
 
   constructor({ accesses, startOf, connection }: MergedExchange, shared: SseManyShared) {
+    super(shared.bufferBytes);
     this.#accesses = accesses;
     this.#startOf = startOf;
     this.#connection = connection;
@@ -74,7 +76,7 @@ export class SseManyStream
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
-    this.#controller = controller;
+    this.controller = controller;
     this.#shared.streams.add(this);
     controller.enqueue(this.#shared.preamble);
     this.#connection.connect();
@@ -83,7 +85,7 @@ export class SseManyStream
       this.#parts.set(access.channel.name, part);
       access.subscriber.connect(part);
       // A `joined` hook may have closed it.
-      if (this.#controller === null) return;
+      if (this.controller === null) return;
     }
     this.#accesses = [];
     for (const part of this.#parts.values()) part.begin(this.#startOf);
@@ -97,12 +99,6 @@ export class SseManyStream
     this.#catchUp?.drained();
   }
 
-  /** The client is gone. */
-  cancel(): void {
-    this.#controller = null;
-    this.#leave();
-  }
-
   gap(lane: Lane, gap: Gap): void {
     lane.gave(gap);
     this.#lastId = formatCursor(this.#lanes());
@@ -112,12 +108,12 @@ export class SseManyStream
 
   /** The other half of the buffer is for what is published when it has just caught up. */
   get hasRoom(): boolean {
-    return !this.#isWriting && this.#waiting * 2 < this.#shared.bufferBytes;
+    return !this.#isWriting && this.waiting * 2 < this.#shared.bufferBytes;
   }
 
   /** Takes all: a page is a quarter of the buffer. */
   replay(batch: readonly Message[]): void {
-    this.#write(batch, (chunk) => this.#controller?.enqueue(chunk));
+    this.#write(batch, (chunk) => this.controller?.enqueue(chunk));
   }
 
   live(lane: Lane): void {
@@ -150,44 +146,10 @@ export class SseManyStream
     if (part.lane) this.#catchUp?.drop(part.lane);
     subscriber.disconnect();
     this.write(encodeUnnumbered(JSON.stringify({ channel: channel.name, reason }), GONE));
-    if (this.#controller === null || part.lane === null) return;
+    if (this.controller === null || part.lane === null) return;
     // It may have been the one that was behind.
     if (this.#catchUp) this.#catchUp.drained();
     else this.#gather();
-  }
-
-  write(text: string): void {
-    this.enqueue(encoder.encode(text));
-  }
-
-  /**
-   * Hands bytes to the client, or ends the stream of one that reads too slowly. A chunk may be larger
-   * than the buffer, for a message may: it is taken when next to nothing waits.
-   */
-  enqueue(chunk: Uint8Array): void {
-    const controller = this.#controller;
-    if (controller === null) return;
-    const { bufferBytes } = this.#shared;
-    const waiting = this.#waiting;
-    if (waiting + chunk.length > bufferBytes && waiting * 4 > bufferBytes) return this.end();
-    controller.enqueue(chunk);
-  }
-
-  beat(chunk: Uint8Array): void {
-    if (this.#waiting === 0) this.#controller?.enqueue(chunk);
-  }
-
-  end(): void {
-    const controller = this.#controller;
-    if (controller === null) return;
-    this.#controller = null;
-    this.#leave();
-    controller.close();
-  }
-
-  /** Bytes that the client has not taken yet. */
-  get #waiting(): number {
-    return 1 - (this.#controller?.desiredSize ?? 1);
   }
 
   #lanes(): Lane[] {
@@ -222,7 +184,7 @@ export class SseManyStream
 
   /** Level with all channels: shares what is encoded with the others that are. */
   #gather(): void {
-    if (this.#controller === null) return;
+    if (this.controller === null) return;
     if (this.#parts.size === 0) return this.end();
     this.#gathersLate = this.#isWriting;
     if (this.#isWriting) return;
@@ -241,10 +203,10 @@ export class SseManyStream
     this.#lastId = cursor;
     // A client that loses its connection before the first message comes back to this place.
     // A snapshot that a `joined` hook sent must not end it here, however much that was.
-    this.#controller.enqueue(encoder.encode(encodeId(cursor)));
+    this.controller.enqueue(encoder.encode(encodeId(cursor)));
   }
 
-  #leave(): void {
+  protected override leave(): void {
     this.#catchUp?.stop();
     this.#catchUp = null;
     this.#crowd?.leave(this);

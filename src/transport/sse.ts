@@ -1,4 +1,5 @@
 /** Server-Sent Events: one held response a subscriber, one write a batch. */
+import { SseOutput } from "./sse-output.ts";
 import { CatchUp, pageOf, type Receiver } from "../channel/catch-up.ts";
 import type { Channel } from "../channel/channel.ts";
 import type { Gap } from "../channel/cursor.ts";
@@ -132,6 +133,7 @@ interface SseShared {
 }
 
 class SseStream
+  extends SseOutput
   implements Receiver, HeldStream, SubscriberWays, UnderlyingDefaultSource<Uint8Array>
 {
   // Not the exchange: its request would be kept for as long as the stream.
@@ -139,12 +141,12 @@ class SseStream
   readonly #subscriber: Subscriber;
   readonly #start: Start;
   readonly #shared: SseShared;
-  #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   #catchUp: CatchUp | null = null;
   #group: SseGroup | null = null;
   #replayed = false;
 
   constructor({ channel, subscriber, start }: Exchange, shared: SseShared) {
+    super(shared.bufferBytes);
     this.#channel = channel;
     this.#subscriber = subscriber;
     this.#start = start;
@@ -152,12 +154,12 @@ class SseStream
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
-    this.#controller = controller;
+    this.controller = controller;
     this.#shared.streams.add(this);
     controller.enqueue(this.#shared.preamble);
     this.#subscriber.connect(this);
     // A `joined` hook may have closed it.
-    if (this.#controller === null) return;
+    if (this.controller === null) return;
     this.#catchUp = new CatchUp(this.#channel, this, this.#start, pageOf(this.#shared.bufferBytes));
     this.#catchUp.run();
   }
@@ -167,12 +169,6 @@ class SseStream
     this.#catchUp?.drained();
   }
 
-  /** The client is gone. */
-  cancel(): void {
-    this.#controller = null;
-    this.#leave();
-  }
-
   gap(gap: Gap): void {
     this.write(encodeGap(gap));
     this.#replayed = true;
@@ -180,13 +176,13 @@ class SseStream
 
   /** The other half of the buffer is for what is published when it has just caught up. */
   get hasRoom(): boolean {
-    return this.#waiting * 2 < this.#shared.bufferBytes;
+    return this.waiting * 2 < this.#shared.bufferBytes;
   }
 
   /** Takes all: a page is a quarter of the buffer. */
   replay(batch: readonly Message[]): number {
     this.#replayed = true;
-    this.#controller?.enqueue(encodeBatch(batch));
+    this.controller?.enqueue(encodeBatch(batch));
     return batch.length;
   }
 
@@ -194,7 +190,7 @@ class SseStream
     this.#catchUp = null;
     // A client that loses its connection before the first message comes back to this place.
     // A snapshot that a `joined` hook sent must not end it here, however much that was.
-    if (!this.#replayed) this.#controller?.enqueue(encoder.encode(encodeId(position)));
+    if (!this.#replayed) this.controller?.enqueue(encoder.encode(encodeId(position)));
     this.#group = this.#channel.fanOut.group("sse", () => new SseGroup());
     this.#group.members.add(this);
   }
@@ -218,46 +214,7 @@ class SseStream
     this.end();
   }
 
-  write(text: string): void {
-    this.enqueue(encoder.encode(text));
-  }
-
-  /**
-   * Hands bytes to the client, or ends the stream of one that reads too slowly. A chunk may be larger
-   * than the buffer, for a message may: it is taken when next to nothing waits.
-   */
-  enqueue(chunk: Uint8Array): void {
-    const controller = this.#controller;
-    if (controller === null) return;
-    const { bufferBytes } = this.#shared;
-    const waiting = this.#waiting;
-    if (waiting + chunk.length > bufferBytes && waiting * 4 > bufferBytes) return this.end();
-    controller.enqueue(chunk);
-  }
-
-  /** Writes a heartbeat, where nothing else waits: a client that catches up slowly is alive. */
-  beat(chunk: Uint8Array): void {
-    if (this.#waiting === 0) this.#controller?.enqueue(chunk);
-  }
-
-  /**
-   * Ends the stream after what already waits. The client comes back by itself, with its position; one
-   * that reads no more is cut off by the listener's idle timeout.
-   */
-  end(): void {
-    const controller = this.#controller;
-    if (controller === null) return;
-    this.#controller = null;
-    this.#leave();
-    controller.close();
-  }
-
-  /** Bytes that the client has not taken yet. */
-  get #waiting(): number {
-    return 1 - (this.#controller?.desiredSize ?? 1);
-  }
-
-  #leave(): void {
+  protected override leave(): void {
     this.#catchUp?.stop();
     this.#catchUp = null;
     this.#group?.members.delete(this);
