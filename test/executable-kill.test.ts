@@ -57,7 +57,7 @@ interface Plan {
 }
 
 /** Publishes that are sent off in one life, at most. */
-const SENT = 60;
+const SENT = 30;
 /** Milliseconds, many times what is needed, after which something does not come any more. */
 const LIMIT_MS = 60_000;
 /** One life in so many lasts until each subscriber has come back and got something; others end in the middle. */

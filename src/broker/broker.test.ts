@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { testBroker, type CreateBroker } from "./contract.ts";
 import { MemoryBroker } from "./memory.ts";
 import { SqliteBroker } from "./sqlite.ts";
+import { testState } from "./state-contract.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tidewire-broker-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -19,4 +20,7 @@ const brokers: readonly (readonly [string, CreateBroker])[] = [
   ],
 ];
 
-for (const [name, create] of brokers) testBroker(name, create);
+for (const [name, create] of brokers) {
+  testBroker(name, create);
+  testState(name, create);
+}

@@ -1,11 +1,12 @@
 /** The broker that keeps history in this process: fast, and gone with it. */
 import type { CommitListener } from "../channel/channel.ts";
 import { PositionError } from "../channel/errors.ts";
-import type { Log, Page, ReadLimit, Retention } from "../channel/log.ts";
+import type { Log, LogStat, Page, ReadLimit, Retention, StatePage } from "../channel/log.ts";
 import { Message, type SealedDraft } from "../channel/message.ts";
 import { createEpoch, formatPosition } from "../channel/position.ts";
 import type { KeptReceipt, Terms } from "../channel/terms.ts";
 import type { Broker } from "./broker.ts";
+import { MemoryState } from "./memory-state.ts";
 import { Receipts } from "./receipts.ts";
 
 /** How often messages that are too old are let go of, in milliseconds. Reads never show one. */
@@ -59,6 +60,8 @@ class MemoryLog implements Log {
   #head = 0;
   #bytes = 0;
   #lastTime = 0;
+  /** null where none is kept. */
+  #state: MemoryState | null;
 
   constructor(
     readonly channel: string,
@@ -69,10 +72,12 @@ class MemoryLog implements Log {
     readonly onClose: () => void,
   ) {
     this.epoch = createEpoch();
+    this.#state = retention.latestByKey ? new MemoryState(channel) : null;
   }
 
   append(drafts: readonly SealedDraft[], terms?: Terms): readonly Message[] {
     if (terms) this.#check(terms);
+    const change = this.#state && this.#state.check(drafts, this.retention);
     // The note is the publisher's own code, which may throw: read before anything is changed.
     const receipt = terms?.receipt && { ...terms.receipt };
     // A clock that is set back must not make `time` run backwards within a channel.
@@ -84,6 +89,7 @@ class MemoryLog implements Log {
       this.#kept.push(message);
       this.#bytes += message.size;
     }
+    if (change) this.#state!.apply(change, batch);
     this.#trim();
     if (receipt) {
       const first = this.top - batch.length + 1;
@@ -112,14 +118,26 @@ class MemoryLog implements Log {
     return { messages, first };
   }
 
-  retain(retention: Retention): void {
-    this.retention = retention;
-    this.#trim();
+  get keepsState(): boolean {
+    return this.#state !== null;
   }
 
-  stat(): { count: number; bytes: number } {
+  readState(after: number, limit: ReadLimit): StatePage | null {
+    return this.#state?.read(after, limit) ?? null;
+  }
+
+  retain(retention: Retention): void {
+    const isNew = retention.latestByKey && this.#state === null;
+    this.retention = retention;
+    this.#trim();
+    if (!retention.latestByKey) this.#state = null;
+    else if (isNew) this.#buildState();
+  }
+
+  stat(): LogStat {
     this.expire(this.now());
-    return { count: this.#kept.length - this.#head, bytes: this.#bytes };
+    const history = { count: this.#kept.length - this.#head, bytes: this.#bytes };
+    return this.#state ? { ...history, state: this.#state.size } : history;
   }
 
   close(): void {
@@ -130,6 +148,15 @@ class MemoryLog implements Log {
   expire(now: number): void {
     const oldest = now - this.retention.ttlMs;
     while (this.#head < this.#kept.length && this.#kept[this.#head]!.time <= oldest) this.#evict();
+  }
+
+  /** The state, as the history holds it. */
+  #buildState(): void {
+    this.expire(this.now());
+    const kept = this.#kept.slice(this.#head) as Message[];
+    const isWhole = kept.length === this.top;
+    const state = (this.#state = new MemoryState(this.channel, isWhole ? 0 : this.top));
+    state.apply(state.check(kept, {}), kept);
   }
 
   #check({ expect }: Terms): void {

@@ -1,18 +1,21 @@
 /** One channel's log in the broker's tables. */
 import type { CommitListener } from "../channel/channel.ts";
 import { storageFailed } from "../channel/errors.ts";
-import type { Log, Page, ReadLimit, Retention } from "../channel/log.ts";
+import type { Log, LogStat, Page, ReadLimit, Retention, StatePage } from "../channel/log.ts";
 import type { Message, SealedDraft } from "../channel/message.ts";
 import type { KeptReceipt, Terms } from "../channel/terms.ts";
+import { KeptState, type StateHome } from "./sqlite-kept-state.ts";
 import type { ChannelRow, LogState, Mark, SqliteTables } from "./sqlite-tables.ts";
 import { Tail, type TailMemory } from "./tail.ts";
 
 /** Messages that are read into memory at once for somebody who is a little behind. */
 const FILL_COUNT = 512;
+/** Where there is room for them: channels that drove out one another's would read them again and again. */
+const MOST_FILL_COUNT = 4096;
 const FILL_BYTES = 1024 ** 2;
 
 /** What a log needs of its broker. */
-export interface LogHome {
+export interface LogHome extends StateHome {
   readonly tables: SqliteTables;
   readonly memory: TailMemory;
   now(): number;
@@ -22,8 +25,6 @@ export interface LogHome {
     terms?: Terms,
   ): Promise<readonly Message[]>;
   receipt(channel: string, key: string): KeptReceipt | null;
-  /** A read failed, or found messages gone that should be there. */
-  failed(error: unknown): void;
   closed(log: SqliteLog): void;
 }
 
@@ -39,6 +40,7 @@ export class SqliteLog implements Log {
   #isUntrimmed = false;
   /** The row holds another retention than this log. */
   isKeepStale: boolean;
+  readonly kept: KeptState;
   readonly #home: LogHome;
   readonly #tail: Tail;
   /** Of the first message, once it was looked for. */
@@ -60,6 +62,13 @@ export class SqliteLog implements Log {
     this.onCommit = onCommit;
     this.isKeepStale = state.id !== null && !isKept(state as ChannelRow, retention);
     this.#trim();
+    this.kept = new KeptState(home, this);
+    this.kept.open();
+  }
+
+  /** The row of its channel; null when nothing was published to it. */
+  get id(): number | null {
+    return this.state.id;
   }
 
   get epoch(): string {
@@ -71,6 +80,7 @@ export class SqliteLog implements Log {
   }
 
   append(drafts: readonly SealedDraft[], terms?: Terms): Promise<readonly Message[]> {
+    if (!this.kept.isReady()) return Promise.reject(storageFailed(this.channel, "keep"));
     return this.#home.append(this, drafts, terms);
   }
 
@@ -107,13 +117,25 @@ export class SqliteLog implements Log {
     this.retention = retention;
     this.isKeepStale = this.state.id !== null;
     this.#tryTrim();
+    this.kept.tryOpen();
   }
 
-  stat(): { count: number; bytes: number } {
+  get keepsState(): boolean {
+    return this.retention.latestByKey ?? false;
+  }
+
+  readState(after: number, limit: ReadLimit): StatePage | null {
+    return this.#reading(() => this.kept.read(after, limit));
+  }
+
+  stat(): LogStat {
     return this.#reading(() => {
       this.expire();
-      const { top, first, bytes } = this.state;
-      return { count: top - first + 1, bytes: first > top ? 0 : bytes - this.#firstMark().before };
+      const { top, first } = this.state;
+      const bytes = first > top ? 0 : this.state.bytes - this.#firstMark().before;
+      const history = { count: top - first + 1, bytes };
+      const { size } = this.kept;
+      return size ? { ...history, state: { keys: size.keys, bytes: size.bytes } } : history;
     });
   }
 
@@ -204,12 +226,14 @@ export class SqliteLog implements Log {
   #fill(from: number): void {
     const { state } = this;
     const to = Math.min(this.#tail.first - 1, state.top);
-    if (to - from >= FILL_COUNT) return;
+    const count = to - from + 1;
+    if (count > MOST_FILL_COUNT) return;
     const bytes =
       (this.#tail.isEmpty ? state.bytes : this.#markOf(to + 1).before) - this.#markOf(from).before;
     if (!(bytes <= FILL_BYTES)) return;
+    if (count > FILL_COUNT && !this.#home.memory.hasRoomFor(count, bytes)) return;
     const messages = [...this.#stored(from, to)];
-    if (messages.length === to - from + 1) this.#tail.prepend(messages);
+    if (messages.length === count) this.#tail.prepend(messages);
   }
 
   /** Messages were deleted by hand: those before the hole can't be given any more, and who reads is told. */

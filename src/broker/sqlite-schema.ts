@@ -47,6 +47,26 @@ export const MIGRATIONS: readonly Migration[] = [
     for (const statement of statements) database.run(statement);
     database.run("INSERT INTO meta VALUES ('epoch', ?), ('lost', 0)", [createEpoch()]);
   },
+  (database) => {
+    const statements = [
+      // Of channels that keep one. since, unkept: see sqlite-states.ts. through: the newest message that it follows.
+      `CREATE TABLE states (
+        channel INTEGER PRIMARY KEY, since INTEGER NOT NULL, unkept INTEGER NOT NULL, keys INTEGER NOT NULL,
+        bytes INTEGER NOT NULL, through INTEGER NOT NULL
+      )`,
+      `CREATE TABLE state_messages (
+        channel INTEGER NOT NULL, offset INTEGER NOT NULL, time INTEGER NOT NULL, event TEXT,
+        key TEXT NOT NULL, format INTEGER NOT NULL, size INTEGER NOT NULL, data NOT NULL,
+        PRIMARY KEY (channel, offset)
+      ) WITHOUT ROWID`,
+      "CREATE UNIQUE INDEX state_keys ON state_messages (channel, key)",
+      `CREATE TRIGGER channels_delete_state AFTER DELETE ON channels BEGIN
+        DELETE FROM states WHERE channel = old.id;
+        DELETE FROM state_messages WHERE channel = old.id;
+      END`,
+    ];
+    for (const statement of statements) database.run(statement);
+  },
 ];
 
 /**

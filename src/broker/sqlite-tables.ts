@@ -1,6 +1,7 @@
 /** What the broker reads from its tables and writes to them. */
 import type { Database, Statement } from "bun:sqlite";
-import { Message, type Format, type SealedDraft } from "../channel/message.ts";
+import { Message } from "../channel/message.ts";
+import { FORMATS, SqliteInsert } from "./sqlite-insert.ts";
 
 /** Where a channel's log stands; a copy is changed in a transaction and taken over when it is committed. */
 export interface LogState {
@@ -29,7 +30,7 @@ export interface ChannelRow extends LogState {
   readonly keepMs: number;
 }
 
-interface MessageRow {
+export interface MessageRow {
   readonly offset: number;
   readonly time: number;
   readonly event: string | null;
@@ -45,21 +46,10 @@ export interface Mark {
   readonly before: number;
 }
 
-/** A message that is to be written. */
-export interface NewRow {
-  readonly message: Message;
-  readonly draft: SealedDraft;
-  /** Bytes of all messages of the channel before this one. */
-  readonly before: number;
-}
-
-type Bound = string | number | null | Uint8Array;
+export type Bound = string | number | null | Uint8Array;
 type Run = Statement<unknown, Bound[]>;
 
-/** Rows that one statement inserts, where there are so many. */
-const MANY = 32;
-const FORMATS: readonly Format[] = ["json", "text", "bytes"];
-const MESSAGE = "offset, time, event, key, format, size, data";
+export const MESSAGE = "offset, time, event, key, format, size, data";
 const CHANNEL =
   "id, name, epoch, top, first, time, bytes, keep_count AS keepCount, keep_ms AS keepMs";
 /** A number of milliseconds that stands for "for ever". */
@@ -76,8 +66,7 @@ export class SqliteTables {
   readonly #retire: Run;
   readonly #countLost: Run;
   readonly #forget: Run;
-  readonly #insert: Run;
-  readonly #insertMany: Run;
+  readonly #insert: SqliteInsert;
   readonly #messages: Statement<MessageRow, Bound[]>;
   readonly #mark: Statement<Mark, Bound[]>;
   readonly #newest: Statement<{ offset: number | null }, Bound[]>;
@@ -102,10 +91,7 @@ export class SqliteTables {
     this.#retire = database.query("UPDATE channels SET name = NULL, first = top + 1 WHERE id = ?");
     this.#countLost = database.query("UPDATE meta SET value = value + 1 WHERE key = 'lost'");
     this.#forget = database.query("DELETE FROM channels WHERE id = ?");
-    const insert = (rows: number) =>
-      `INSERT INTO messages VALUES ${Array(rows).fill("(?, ?, ?, ?, ?, ?, ?, ?, ?)").join()}`;
-    this.#insert = database.query(insert(1));
-    this.#insertMany = database.query(insert(MANY));
+    this.#insert = new SqliteInsert(database);
     this.#messages = database.query(
       `SELECT ${MESSAGE} FROM messages WHERE channel = ? AND offset BETWEEN ? AND ? ORDER BY offset`,
     );
@@ -166,15 +152,9 @@ export class SqliteTables {
     this.#forget.run(id);
   }
 
-  insert(id: number, rows: readonly NewRow[]): void {
-    let next = 0;
-    // One call for many is a third faster than as many calls.
-    for (; next + MANY <= rows.length; next += MANY) {
-      const values: Bound[] = [];
-      for (let i = next; i < next + MANY; i++) bind(values, id, rows[i]!);
-      this.#insertMany.run(...values);
-    }
-    for (; next < rows.length; next++) this.#insert.run(...bind([], id, rows[next]!));
+  /** @see SqliteInsert.run */
+  insert(id: number, messages: readonly Message[], first: number, before: number): void {
+    this.#insert.run(id, messages, first, before);
   }
 
   /** Messages from `first` through `last`, as they lie there, one by one: who has enough leaves the loop. */
@@ -185,16 +165,7 @@ export class SqliteTables {
     last: number,
   ): Generator<Message> {
     for (const row of this.#messages.iterate(id, first, last)) {
-      const { offset, time, size, data } = row;
-      const isText = typeof data === "string";
-      yield new Message(name, epoch, offset, time, {
-        format: FORMATS[row.format]!,
-        text: isText ? data : null,
-        bytes: isText ? null : data,
-        event: row.event ?? undefined,
-        key: row.key ?? undefined,
-        size,
-      });
+      yield toMessage(name, epoch, row);
     }
   }
 
@@ -225,11 +196,17 @@ export class SqliteTables {
   }
 }
 
-function bind(values: Bound[], id: number, { message, draft, before }: NewRow): Bound[] {
-  const { event = null, key = null, format, size } = draft;
-  values.push(id, message.offset, message.time, event, key, FORMATS.indexOf(format), size, before);
-  values.push((draft.text ?? draft.bytes)!);
-  return values;
+export function toMessage(name: string, epoch: string, row: MessageRow): Message {
+  const { offset, time, size, data } = row;
+  const isText = typeof data === "string";
+  return new Message(name, epoch, offset, time, {
+    format: FORMATS[row.format]!,
+    text: isText ? data : null,
+    bytes: isText ? null : data,
+    event: row.event ?? undefined,
+    key: row.key ?? undefined,
+    size,
+  });
 }
 
 function finite(ms: number): number {

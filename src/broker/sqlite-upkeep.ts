@@ -2,12 +2,14 @@
 import type { SqliteFile } from "./sqlite-file.ts";
 import type { SqliteLog } from "./sqlite-log.ts";
 import type { SqliteReceipts } from "./sqlite-receipts.ts";
+import type { SqliteStates } from "./sqlite-states.ts";
 import type { ChannelRow, SqliteTables } from "./sqlite-tables.ts";
 
 export interface UpkeepOptions {
   readonly file: SqliteFile;
   readonly tables: SqliteTables;
   readonly receipts: SqliteReceipts;
+  readonly states: SqliteStates;
   readonly logs: ReadonlyMap<string, SqliteLog>;
   readonly now: () => number;
   readonly failed: (error: unknown) => void;
@@ -131,7 +133,11 @@ export class SqliteUpkeep {
       this.#transact((tables) => tables.prune(id, top + 1, ROWS));
       return true;
     }
-    if (isRetired || time <= now - FORGET_MS) this.#transact((tables) => tables.forget(id));
+    const { states } = this.#options;
+    if (isRetired && this.#transact(() => states.prune(id, ROWS)) === ROWS) return true;
+    // What is kept by key is kept until it is deleted, whether somebody has the channel open or not.
+    const isForgotten = time <= now - FORGET_MS && states.keysOf(id) === 0;
+    if (isRetired || isForgotten) this.#transact((tables) => tables.forget(id));
     return false;
   }
 

@@ -18,6 +18,7 @@ import { Commit, type Append } from "./sqlite-commit.ts";
 import { SqliteFile, type SqliteFileOptions } from "./sqlite-file.ts";
 import { SqliteLog, type LogHome } from "./sqlite-log.ts";
 import { SqliteReceipts } from "./sqlite-receipts.ts";
+import { SqliteStates } from "./sqlite-states.ts";
 import { SqliteTables, type ChannelRow, type LogState } from "./sqlite-tables.ts";
 import { SqliteUpkeep } from "./sqlite-upkeep.ts";
 import { explainStorage, type StorageError } from "./storage-error.ts";
@@ -52,6 +53,7 @@ export class SqliteBroker implements Broker, TurnWork {
   readonly #file: SqliteFile;
   readonly #tables: SqliteTables;
   readonly #receipts: SqliteReceipts;
+  readonly #states: SqliteStates;
   readonly #upkeep: SqliteUpkeep;
   readonly #report: StorageReport;
   readonly #log: SqliteBrokerOptions["log"];
@@ -74,6 +76,7 @@ export class SqliteBroker implements Broker, TurnWork {
     const { database } = this.#file;
     try {
       this.#tables = new SqliteTables(database);
+      this.#states = new SqliteStates(database);
       this.#receipts = new SqliteReceipts(database, now, options.maxReceipts ?? MAX_RECEIPTS);
     } catch (error) {
       database.close();
@@ -88,12 +91,15 @@ export class SqliteBroker implements Broker, TurnWork {
       file: this.#file,
       tables: this.#tables,
       receipts: this.#receipts,
+      states: this.#states,
       logs: this.#logs,
       now,
       failed: (error) => this.#failed(error),
     });
     this.#home = {
       tables: this.#tables,
+      states: this.#states,
+      transaction: (work) => this.#file.transaction(work),
       memory: new TailMemory(TAIL_BYTES),
       now,
       append: (log, drafts, terms) => this.#append(log, drafts, terms),
@@ -176,7 +182,7 @@ export class SqliteBroker implements Broker, TurnWork {
   }
 
   #commit(appends: readonly Append[]): void {
-    const commit = new Commit(this.#tables, this.#receipts, this.#now());
+    const commit = new Commit(this.#tables, this.#receipts, this.#states, this.#now());
     try {
       this.#file.transaction(() => commit.write(appends));
     } catch (error) {

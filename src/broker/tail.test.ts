@@ -32,6 +32,13 @@ describe("TailMemory", () => {
     expect(tail.get(tail.first)!.offset).toBe(tail.first);
   });
 
+  test("has room for as many as drive no other out", () => {
+    const memory = new TailMemory(10_000);
+    new Tail(memory).push(messages(1, 4));
+    expect(memory.hasRoomFor(6, 6 * 750)).toBe(true);
+    expect(memory.hasRoomFor(7, 7 * 750)).toBe(false);
+  });
+
   test("counts what is trimmed, put before and cleared", () => {
     const memory = new TailMemory(100_000);
     const tail = new Tail(memory);

@@ -19,6 +19,11 @@ export class TailMemory {
     return this.#bytes;
   }
 
+  /** Whether so many more messages, of so many bytes of data, would drive no other out. */
+  hasRoomFor(count: number, bytes: number): boolean {
+    return this.#bytes + bytes + count * OVERHEAD_BYTES <= this.#maxBytes;
+  }
+
   /** @param change Bytes that the tail has more than before. */
   used(tail: Tail, change: number): void {
     this.#tails.delete(tail);

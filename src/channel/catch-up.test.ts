@@ -89,16 +89,16 @@ describe("CatchUp", () => {
     ]);
   });
 
-  test("reads pages of 256 messages or a quarter of a buffer", () => {
+  test("reads pages of 128 messages or a quarter of a buffer, up to a round offset", () => {
     const world = filled(300, { size: 1000 });
     const pages = (bufferBytes: number) => {
       const recorder = new Recorder(world.channel);
       new CatchUp(world.channel, recorder, EARLIEST, pageOf(bufferBytes)).run();
       return recorder.events.map((event) => event.split(",").length);
     };
-    expect(pages(1 << 20)).toEqual([256, 44, 1]);
-    // 9 messages of one digit, 90 of two and 70 of three have 399 bytes.
-    expect(pages(1600)).toEqual([169, 131, 1]);
+    expect(pages(1 << 20)).toEqual([128, 128, 44, 1]);
+    // 9 messages of one digit, 90 of two and 10 of three have 219 bytes.
+    expect(pages(4 * 219)).toEqual([64, 64, 64, 64, 44, 1]);
   });
 });
 

@@ -1,8 +1,9 @@
 /** Brings one subscriber from where it starts to the live stream: no loss, no repeat, no hole. */
+import type { CatchingUp } from "./catch-up-turns.ts";
 import type { Channel } from "./channel.ts";
-import { Cursor, type Gap, type Step } from "./cursor.ts";
+import { Cursor, type CursorLimit, type Gap, type Step } from "./cursor.ts";
+import type { MaybePromise } from "./log.ts";
 import type { Message } from "./message.ts";
-import type { ReadLimit } from "./log.ts";
 import type { Start } from "./position.ts";
 
 /** The receiving end of one subscriber while it catches up. */
@@ -27,31 +28,40 @@ export interface Receiver {
   fail(error: unknown): void;
 }
 
-/** Messages of one page. */
-const PAGE_COUNT = 256;
-
-/** @returns A page that fits into the half of a buffer that is for history, twice. */
-export function pageOf(bufferBytes: number): Omit<ReadLimit, "through"> {
-  return { count: PAGE_COUNT, bytes: bufferBytes / 4 };
+/** What is read to catch up: the log by a `Cursor`, or what those that lag have still to get. */
+export interface Reading {
+  /** Position after which the next read starts. */
+  readonly position: string;
+  /** Whether everything that the fan-out has sent was read, and every gap told. */
+  readonly isLevel: boolean;
+  read(limit: CursorLimit): MaybePromise<Step>;
+  /** Takes back what was read but could not be given: the next read starts with this message. */
+  rewind(message: Message): void;
+  /** Nothing more is read. */
+  close?(): void;
 }
 
-export class CatchUp {
+/** Messages of one page; pages end at multiples of it. */
+const PAGE_COUNT = 128;
+
+/** @returns A page that fits into the half of a buffer that is for history, twice. */
+export function pageOf(bufferBytes: number): CursorLimit {
+  return { count: PAGE_COUNT, bytes: bufferBytes / 4, isAligned: true };
+}
+
+export class CatchUp implements CatchingUp {
   readonly #channel: Channel;
   readonly #receiver: Receiver;
-  readonly #page: Omit<ReadLimit, "through">;
-  readonly #cursor: Cursor;
-  #state: "ready" | "reading" | "full" | "delivering" | "done" = "ready";
+  readonly #page: CursorLimit;
+  readonly #cursor: Reading;
+  #state: "ready" | "waiting" | "reading" | "full" | "delivering" | "done" = "ready";
 
-  constructor(
-    channel: Channel,
-    receiver: Receiver,
-    start: Start,
-    page: Omit<ReadLimit, "through">,
-  ) {
+  /** @param start Where in the log, or what to read in its place. */
+  constructor(channel: Channel, receiver: Receiver, start: Start | Reading, page: CursorLimit) {
     this.#channel = channel;
     this.#receiver = receiver;
     this.#page = page;
-    this.#cursor = new Cursor(channel, start);
+    this.#cursor = "from" in start ? new Cursor(channel, start) : start;
   }
 
   /** Goes on until the subscriber is level, its buffer is full, or a page has to be waited for. */
@@ -59,14 +69,28 @@ export class CatchUp {
     while (this.#state === "ready") {
       if (this.#channel.fanOut.isDelivering) return this.#waitForDelivery();
       if (this.#cursor.isLevel) {
-        this.#state = "done";
-        return this.#receiver.live(this.#cursor.position);
+        const { position } = this.#cursor;
+        this.stop();
+        return this.#receiver.live(position);
       }
       // Others may write to the same connection: it can be full before anything was replayed.
       if (!this.#receiver.hasRoom) return void (this.#state = "full");
+      if (!this.#channel.turns.has(this)) return void (this.#state = "waiting");
       const step = this.#read();
       if (step === null) return;
       this.#take(step);
+    }
+  }
+
+  /** It is its turn to read a page. */
+  goOn(): void {
+    if (this.#state !== "waiting") return;
+    this.#state = "ready";
+    try {
+      this.run();
+    } catch (error) {
+      // Nobody called who could end the connection: it would stand, and hear nothing more.
+      this.#fail(error);
     }
   }
 
@@ -80,6 +104,7 @@ export class CatchUp {
   /** The subscriber left: nothing more is read or written. */
   stop(): void {
     this.#state = "done";
+    this.#cursor.close?.();
   }
 
   /** Asked for within a delivery, by a client of another channel: joining now would repeat that batch. */
@@ -116,6 +141,7 @@ export class CatchUp {
     if (gap) this.#receiver.gap(gap);
     // Telling of the gap may have found the client gone.
     if (messages.length === 0 || this.#state !== "ready") return;
+    this.#channel.turns.spend(messages);
     const taken = this.#receiver.replay(messages);
     if (this.#state !== "ready") return;
     if (taken < messages.length) this.#cursor.rewind(messages[taken]!);
@@ -124,7 +150,7 @@ export class CatchUp {
 
   readonly #fail = (error: unknown): void => {
     if (this.#state === "done") return;
-    this.#state = "done";
+    this.stop();
     this.#receiver.fail(error);
   };
 }

@@ -1,6 +1,9 @@
 /** A named, ordered stream of messages: takes drafts in, commits them, and fans them out. */
+import { CatchUpTurns } from "./catch-up-turns.ts";
 import { backlogged, channelClosed } from "./errors.ts";
 import { FanOut } from "./fan-out.ts";
+import { LagBudget } from "./lag-budget.ts";
+import { Laggards, type SlowPolicy } from "./lag.ts";
 import { Line, type LineEnd } from "./line.ts";
 import type { Log, MaybePromise } from "./log.ts";
 import type { Draft, Message } from "./message.ts";
@@ -23,6 +26,12 @@ export interface ChannelOptions extends LineOptions {
   readonly openLog: (onCommit: CommitListener) => Log;
   /** Bytes that go out to the subscribers in one turn, or one message where that is larger. */
   readonly maxBatchBytes: number;
+  /** Default: disconnect. */
+  readonly slow?: SlowPolicy;
+  /** What may wait for the subscribers that lag, of all channels together. Default: four batches, of its own. */
+  readonly lagBudget?: LagBudget;
+  /** Those that catch up take turns with these of all channels together. Default: its own. */
+  readonly turns?: CatchUpTurns;
   readonly onFanOutError: (error: unknown) => void;
 }
 
@@ -33,6 +42,10 @@ export class Channel {
   readonly name: string;
   readonly log: Log;
   readonly fanOut: FanOut;
+  readonly laggards: Laggards;
+  readonly turns: CatchUpTurns;
+  /** What becomes of subscribers that come from here on, when their connections are full. */
+  slow: SlowPolicy;
   /** Messages committed in this life. */
   published = 0;
   readonly #maxBacklogBytes: number;
@@ -44,6 +57,9 @@ export class Channel {
   constructor(options: ChannelOptions) {
     const { name, openLog, maxBatchBytes } = options;
     this.name = name;
+    this.slow = options.slow ?? "disconnect";
+    this.laggards = new Laggards(options.lagBudget ?? new LagBudget(4 * maxBatchBytes));
+    this.turns = options.turns ?? new CatchUpTurns();
     this.#maxBacklogBytes = MAX_BACKLOG * (options.maxBytes + maxBatchBytes);
     this.#onCommit = options.onCommit;
     this.#end = {

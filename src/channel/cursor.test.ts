@@ -260,3 +260,63 @@ describe("Cursor.read()", () => {
     );
   });
 });
+
+describe("Cursor with aligned pages", () => {
+  const pages = (world: World, from: number, limit: { count: number; bytes: number }) => {
+    const cursor = new Cursor(world.channel, after(at(world, from)));
+    const read: number[][] = [];
+    while (!cursor.isLevel) read.push(offsets(cursor.read({ ...limit, isAligned: true })));
+    return read;
+  };
+
+  test.each<[number, number[][]]>([
+    [
+      0,
+      [
+        [1, 2, 3, 4],
+        [5, 6, 7, 8],
+        [9, 10],
+      ],
+    ],
+    [
+      2,
+      [
+        [3, 4],
+        [5, 6, 7, 8],
+        [9, 10],
+      ],
+    ],
+    [3, [[4], [5, 6, 7, 8], [9, 10]]],
+    [
+      4,
+      [
+        [5, 6, 7, 8],
+        [9, 10],
+      ],
+    ],
+    [9, [[10]]],
+  ])("end at multiples of the count, from offset %d too", (from, expected) => {
+    expect(pages(filled(10), from, { count: 4, bytes: 1e6 })).toEqual(expected);
+  });
+
+  test.each<[number, number[][]]>([
+    [0, [[1, 2], [3, 4], [5, 6], [7, 8], [9]]],
+    [1, [[2, 3, 4], [5, 6], [7, 8], [9]]],
+    [2, [[3, 4], [5, 6], [7, 8], [9]]],
+  ])("end at a round offset where their bytes end them, from offset %d", (from, expected) => {
+    // Three have 27 bytes.
+    expect(pages(filled(9), from, { count: 8, bytes: 27 })).toEqual(expected);
+  });
+
+  test("begin after a gap, told once", () => {
+    const world = filled(20, { size: 14 });
+    const cursor = new Cursor(world.channel, after(at(world, 1)));
+    const limit = { count: 4, bytes: 1e6, isAligned: true };
+    const first = cursor.read(limit) as Step;
+    expect(first.gap).toEqual({ after: at(world, 1), id: at(world, 6) });
+    expect(offsets(first)).toEqual([7, 8]);
+    const second = cursor.read(limit) as Step;
+    expect(second.gap).toBeNull();
+    expect(offsets(second)).toEqual([9, 10, 11, 12]);
+  });
+});

@@ -1,8 +1,8 @@
 /** One reader's place in a channel's log, and the gaps that it meets. */
 import type { Channel } from "./channel.ts";
-import type { MaybePromise, Page, ReadLimit } from "./log.ts";
+import type { MaybePromise, Page, ReadLimit, StatePage } from "./log.ts";
 import type { Message } from "./message.ts";
-import { formatPosition, type Start } from "./position.ts";
+import { formatPosition, formatStatePlace, type Start, type StatePlace } from "./position.ts";
 
 /** Messages that a subscriber can no longer get. */
 export interface Gap {
@@ -10,6 +10,15 @@ export interface Gap {
   readonly after: string;
   /** Delivery goes on after this position: everything between the two is lost. */
   readonly id: string;
+}
+
+/** How much is read at once. */
+export interface CursorLimit extends Omit<ReadLimit, "through"> {
+  /**
+   * Pages end at multiples of `count`: readers that started at different places soon read the same pages,
+   * and what is made of one can be shared.
+   */
+  readonly isAligned?: boolean;
 }
 
 /** What one read gave: the gap, if there is one, comes before the messages. */
@@ -25,6 +34,11 @@ export class Cursor {
   #shown: string | null = null;
   /** The position is of another log: a gap, even where there is nothing to read. */
   #foreign = false;
+  /** The state comes first, and this is a place within it. */
+  #isInState = false;
+  #stateThrough = 0;
+  /** The client has the state as it was at `#offset`: it was given one, and all that came since. */
+  #hasState = false;
 
   constructor(channel: Channel, start: Start) {
     this.#channel = channel;
@@ -45,34 +59,137 @@ export class Cursor {
         const isAhead = offset > log.top;
         this.#foreign = epoch !== log.epoch || isAhead;
         this.#offset = epoch !== log.epoch ? 0 : isAhead ? fanOut.flushed : offset;
+        break;
+      }
+      case "state": {
+        const { place } = start;
+        const begin = { position: { epoch: log.epoch, offset: 0 }, through: fanOut.flushed };
+        if (place) this.#shown = formatStatePlace(place);
+        this.#offset = this.#startState(place ?? begin);
       }
     }
   }
 
-  /** Position after which the next read starts. */
+  /** @returns The offset to read after. */
+  #startState({ position: { epoch, offset }, through }: StatePlace): number {
+    const { log, fanOut } = this.#channel;
+    const isAhead = through > log.top;
+    this.#foreign = epoch !== log.epoch || isAhead;
+    if (this.#foreign) return isAhead && epoch === log.epoch ? fanOut.flushed : 0;
+    this.#stateThrough = through;
+    this.#isInState = offset < through;
+    this.#hasState = !this.#isInState;
+    if (this.#hasState) this.#shown = formatPosition(epoch, through);
+    return offset;
+  }
+
+  /** Position, or place within the state, after which the next read starts. */
   get position(): string {
-    return formatPosition(this.#channel.log.epoch, this.#offset);
+    const position = { epoch: this.#channel.log.epoch, offset: this.#offset };
+    if (!this.#isOfState) return formatPosition(position.epoch, position.offset);
+    return formatStatePlace({ position, through: this.#throughAt(this.#offset)! });
+  }
+
+  /** Whether the place is one of the state: as long as it is not level, so that it may be read on. */
+  get #isOfState(): boolean {
+    return (this.#isInState || this.#hasState) && !this.isLevel;
+  }
+
+  /** What the state goes up to of a client that was given all up to an offset; null where it has none. */
+  #throughAt(offset: number): number | null {
+    return this.#isInState || this.#hasState ? Math.max(this.#stateThrough, offset) : null;
+  }
+
+  /** Whether the next read starts after this message, which is of its channel. */
+  isAfter(message: Message): boolean {
+    return this.#offset === message.offset && !this.#isOfState;
+  }
+
+  /** The place of a client that was given this message, of those that were read, as long as it is not level. */
+  placeAfter({ epoch, offset, id }: Message): string {
+    const through = this.#throughAt(offset);
+    return through === null ? id : formatStatePlace({ position: { epoch, offset }, through });
   }
 
   /** Whether everything that the fan-out has sent was read, and every gap told. */
   get isLevel(): boolean {
-    return this.#offset === this.#channel.fanOut.flushed && !this.#foreign;
+    const isAtEnd = this.#offset === this.#channel.fanOut.flushed && !this.#isInState;
+    return isAtEnd && !this.#foreign;
   }
 
   /** Reads what comes next, up to what the fan-out has sent: the rest comes live. */
-  read(limit: Omit<ReadLimit, "through">): MaybePromise<Step> {
+  read(limit: CursorLimit): MaybePromise<Step> {
+    const { count, bytes, isAligned = false } = limit;
+    if (this.#isInState) return this.#readState({ count, bytes });
     const through = this.#channel.fanOut.flushed;
     if (this.#offset > through) return this.#waitToBeSent();
-    const page = this.#channel.log.read(this.#offset, { through, ...limit });
+    const most = isAligned ? count - (this.#offset % count) : count;
+    const page = this.#channel.log.read(this.#offset, { through, count: most, bytes });
     return page instanceof Promise
-      ? page.then((read) => this.#advance(read, through))
-      : this.#advance(page, through);
+      ? page.then((read) => this.#take(read, through, limit))
+      : this.#take(page, through, limit);
   }
 
   /** Takes back what was read but could not be given: the next read starts with this message. */
   rewind({ offset }: Message): void {
+    this.#isInState = offset <= this.#stateThrough;
     this.#offset = offset - 1;
     this.#shown = formatPosition(this.#channel.log.epoch, this.#offset);
+  }
+
+  /**
+   * Reads of the state what was sent out when it was begun: a key that has changed since drops out of it, for
+   * the change comes after it, as history.
+   */
+  #readState(limit: Omit<ReadLimit, "through">): MaybePromise<Step> {
+    const through = this.#stateThrough;
+    const page = this.#channel.log.readState(this.#offset, { ...limit, through });
+    return page instanceof Promise
+      ? page.then((read) => this.#advanceInState(read))
+      : this.#advanceInState(page);
+  }
+
+  /**
+   * History is gone that the client has not got, for the state took it long to read. Where all that was
+   * published since has a key, and deletes none, the state has all that counts: it is read on, up to where the
+   * history begins. Else there is a gap.
+   */
+  #readOn(history: Page, through: number, { count, bytes, isAligned }: CursorLimit) {
+    const oldest = Math.min(history.first - 1, through);
+    const page = this.#channel.log.readState(this.#offset, { through: oldest, count, bytes });
+    const take = (read: StatePage | null) => {
+      if (read === null || read.unkept > this.#offset) {
+        return this.#advance(history, through, isAligned);
+      }
+      this.#isInState = true;
+      this.#stateThrough = oldest;
+      return this.#advanceInState(read);
+    };
+    return page instanceof Promise ? page.then(take) : take(page);
+  }
+
+  /** No gap is told of what lies between: nothing of it is part of the state. */
+  #advanceInState(page: StatePage | null): Step {
+    const { log, name } = this.#channel;
+    if (page === null) {
+      // It is no longer kept: history after this place is as good, or there is a gap.
+      this.#isInState = this.#hasState = false;
+      this.#stateThrough = 0;
+      this.#shown ??= this.position;
+      return { gap: null, messages: [] };
+    }
+    const { messages, isEnd } = page;
+    const last = messages[messages.length - 1];
+    if (isEnd) {
+      this.#isInState = false;
+      this.#hasState = true;
+      this.#offset = this.#stateThrough;
+      this.#shown = formatPosition(log.epoch, this.#offset);
+    } else if (last) {
+      this.#offset = last.offset;
+      this.#shown = last.id;
+    } else throw new Error(`the log of channel "${name}" left the rest of its state out`);
+    return { gap: null, messages };
   }
 
   /**
@@ -86,13 +203,20 @@ export class Cursor {
     );
   }
 
-  #advance(page: Page, through: number): Step {
+  #take(page: Page, through: number, limit: CursorLimit): MaybePromise<Step> {
+    const isLost = this.#offset < Math.min(page.first - 1, through);
+    return isLost && this.#hasState
+      ? this.#readOn(page, through, limit)
+      : this.#advance(page, through, limit.isAligned);
+  }
+
+  #advance(page: Page, through: number, isAligned = false): Step {
     const { epoch } = this.#channel.log;
     const oldest = Math.min(page.first - 1, through);
     let gap: Gap | null = null;
     if (this.#offset < oldest || this.#foreign) {
       this.#offset = Math.max(this.#offset, oldest);
-      this.#foreign = false;
+      this.#foreign = this.#hasState = false;
       const id = formatPosition(epoch, this.#offset);
       if (this.#shown !== null) {
         gap = { after: this.#shown, id };
@@ -107,11 +231,26 @@ export class Cursor {
         `the log of channel "${name}" left a hole after offset ${this.#offset} of ${through}`,
       );
     }
-    const last = page.messages[page.messages.length - 1];
+    const messages = isAligned ? align(page.messages, through) : page.messages;
+    const last = messages[messages.length - 1];
     if (last) {
       this.#offset = last.offset;
       this.#shown = last.id;
     }
-    return { gap, messages: page.messages };
+    return { gap, messages };
   }
+}
+
+/**
+ * Ends a page that its bytes, or a gap before it, have put out of line at the offset that is divisible by
+ * the largest power of two: readers that started at different places would never meet otherwise.
+ */
+function align(messages: readonly Message[], through: number): readonly Message[] {
+  const last = messages[messages.length - 1]?.offset ?? through;
+  // Where the history ends now, all meet.
+  if (last === through) return messages;
+  const first = messages[0]!.offset;
+  let end = last;
+  for (let power = 2; last - (last % power) >= first; power *= 2) end = last - (last % power);
+  return end === last ? messages : messages.slice(0, end - first + 1);
 }

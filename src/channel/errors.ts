@@ -7,6 +7,7 @@ export type ChannelErrorCode =
   | "overloaded"
   | "closed"
   | "position-moved"
+  | "state-full"
   | "storage";
 
 export class ChannelError extends Error {
@@ -65,6 +66,30 @@ export class PositionError extends ChannelError {
     this.name = "PositionError";
     this.expected = expected;
     this.position = position;
+  }
+}
+
+/** A publish that would make the state of a channel, the newest message of each key, too large. */
+export class StateFullError extends ChannelError {
+  /** What the state has now, not with what was refused. */
+  readonly keys: number;
+  readonly bytes: number;
+  constructor(
+    channel: string,
+    now: { readonly keys: number; readonly bytes: number },
+    over: { readonly keys: number } | { readonly bytes: number },
+  ) {
+    const [limit, key] =
+      "keys" in over
+        ? [`at most ${over.keys} keys`, "keys"]
+        : [`at most ${over.bytes} bytes of the newest messages of its keys`, "bytes"];
+    super(
+      "state-full",
+      `channel "${channel}" keeps ${limit}, and has ${now.keys} keys with ${now.bytes} bytes: nothing was published; delete keys by publishing null to them, or raise "${key}" of its history`,
+    );
+    this.name = "StateFullError";
+    this.keys = now.keys;
+    this.bytes = now.bytes;
   }
 }
 

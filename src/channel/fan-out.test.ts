@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { FanOut, type FanOutGroup } from "./fan-out.ts";
+import { costOf, FanOut, type FanOutGroup } from "./fan-out.ts";
 import { Message, sealDraft } from "./message.ts";
 import { endTurn } from "./testing.ts";
 
@@ -222,4 +222,15 @@ describe("FanOut", () => {
       "deliver 13",
     ]);
   });
+});
+
+test("costOf() counts all that a framing may send: data, channel, event and key", () => {
+  const cost = (named: { event?: string; key?: string }, channel = "c") => {
+    return costOf(new Message(channel, "e", 1, 0, sealDraft({ data: "x", ...named }, 100)));
+  };
+  const least = cost({});
+  const name = "n".repeat(200);
+  expect(cost({ event: name })).toBe(least + 200);
+  expect(cost({ key: name })).toBe(least + 200);
+  expect(cost({}, name)).toBe(least + 199);
 });

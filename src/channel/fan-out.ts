@@ -185,6 +185,6 @@ export class FanOut implements TurnWork {
 }
 
 /** About as many bytes as the message takes on the wire, whatever the framing. */
-function costOf({ size, channel, event }: Message): number {
-  return size + channel.length + (event?.length ?? 0) + OVERHEAD_BYTES;
+export function costOf({ size, channel, event, key }: Message): number {
+  return size + channel.length + (event?.length ?? 0) + (key?.length ?? 0) + OVERHEAD_BYTES;
 }

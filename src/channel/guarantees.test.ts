@@ -13,7 +13,11 @@ const kind = fc.record({
 });
 
 const setup: fc.Arbitrary<Setup> = fc.record({
-  retention: fc.record({ size: fc.nat(8), ttlMs: fc.constantFrom(20, 60, Infinity, Infinity) }),
+  retention: fc.record({
+    size: fc.nat(8),
+    ttlMs: fc.constantFrom(20, 60, Infinity, Infinity),
+    latestByKey: fc.boolean(),
+  }),
   maxBatchBytes: fc.constantFrom(1, 1000, 1_000_000),
   isSlowLog: fc.boolean(),
   hasTransforms: fc.boolean(),
@@ -29,11 +33,15 @@ const draft = fc.record({
   plans: fc.tuple(plan, plan),
   isRefused: fc.nat(15).map((n) => n === 15),
   emits: fc.nat(9).map((n) => n === 9),
+  key: fc.constantFrom("a", "b", "c", "d", undefined),
+  deletes: fc.nat(4).map((n) => n === 4),
 });
 
 const which = fc.nat(30);
 const pick = fc.constantFrom<Pick[]>(
   "live",
+  "state",
+  "state",
   "earliest",
   "last",
   "after",

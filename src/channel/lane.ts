@@ -3,7 +3,7 @@ import type { Channel } from "./channel.ts";
 import { Cursor, type Gap, type Step } from "./cursor.ts";
 import type { MaybePromise, ReadLimit } from "./log.ts";
 import type { Message } from "./message.ts";
-import { parsePosition, type Position, type Start } from "./position.ts";
+import { formatStatePlace, parseResume, type Position, type Start } from "./position.ts";
 
 /** Where a client is in one channel. */
 export interface Place {
@@ -13,10 +13,13 @@ export interface Place {
    * for it was never told that there was any.
    */
   readonly isSilent: boolean;
+  /** Where this is a place within a snapshot of the state: what that goes up to (see `StatePlace`). */
+  readonly through?: number | undefined;
 }
 
 /** How a client starts that comes back to a place. */
-export function startAt({ position, isSilent }: Place, { log, fanOut }: Channel): Start {
+export function startAt({ position, isSilent, through }: Place, { log, fanOut }: Channel): Start {
+  if (through !== undefined) return { from: "state", place: { position, through } };
   // Of another life of the log: there was something, whatever it was.
   if (!isSilent || position.epoch !== log.epoch) return { from: "after", position };
   return { from: "last", count: Math.max(0, fanOut.flushed - position.offset) };
@@ -41,7 +44,10 @@ export class Lane {
     this.place =
       start.from === "after"
         ? { position: start.position, isSilent: false }
-        : { ...after(this.#cursor.position), isSilent: start.from !== "live" };
+        : start.from === "state"
+          ? // As it was shown: of another life of the log, too.
+            at(start.place ? formatStatePlace(start.place) : this.#cursor.position)
+          : { ...at(this.#cursor.position), isSilent: start.from !== "live" };
   }
 
   get name(): string {
@@ -97,13 +103,14 @@ export class Lane {
   }
 
   /** The client was given a message, or told of a gap: it goes on after its id. */
-  gave({ id }: Message | Gap): void {
-    this.place = after(id);
+  gave(given: Message | Gap): void {
+    const isRead = "offset" in given && !this.isLive;
+    this.place = at(isRead ? this.#cursor.placeAfter(given) : given.id);
   }
 
   /** The client has all that there is: wherever it wanted to start, it is here now. */
   settle(): void {
-    this.place = after(this.#cursor.position);
+    this.place = at(this.#cursor.position);
   }
 }
 
@@ -112,6 +119,9 @@ function fromNow({ log, fanOut }: Channel): Start {
   return { from: "after", position: { epoch: log.epoch, offset: fanOut.flushed } };
 }
 
-function after(position: string): Place {
-  return { position: parsePosition(position)!, isSilent: false };
+function at(text: string): Place {
+  const resume = parseResume(text)!;
+  if (resume.from === "after") return { position: resume.position, isSilent: false };
+  const { position, through } = resume.place!;
+  return { position, isSilent: false, through };
 }

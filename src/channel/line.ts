@@ -21,12 +21,18 @@ export class Line {
   readonly #end: LineEnd;
   readonly #pipeline: Pipeline;
   /** Commits under way, of a log that takes its time. */
-  readonly #appends = new Set<Promise<unknown>>();
+  #appends = 0;
+  #whenAppended: (() => void)[] = [];
 
   /** @param before Drafts wait until it has settled. */
   constructor(options: PipelineOptions, end: LineEnd, before: Promise<void> | null = null) {
     this.#end = end;
     this.#pipeline = new Pipeline(options, before);
+  }
+
+  /** What is published now goes to the log before `publish` returns: no transform can take its time or refuse it. */
+  get isDirect(): boolean {
+    return this.#pipeline.isDirect;
   }
 
   /**
@@ -67,7 +73,7 @@ export class Line {
   /** Resolves when no draft is under way any more: each is committed, dropped or refused. */
   async idle(): Promise<void> {
     await this.#pipeline.idle();
-    await Promise.allSettled(this.#appends);
+    if (this.#appends > 0) await new Promise<void>((then) => this.#whenAppended.push(then));
   }
 
   readonly #commit = (
@@ -81,10 +87,14 @@ export class Line {
       terms,
     );
     if (append instanceof Promise) {
-      const ended = () => this.#appends.delete(append);
-      this.#appends.add(append);
-      append.then(ended, ended);
+      this.#appends++;
+      append.then(this.#appended, this.#appended);
     }
     return append;
+  };
+
+  readonly #appended = (): void => {
+    if (--this.#appends > 0) return;
+    for (let then; (then = this.#whenAppended.pop());) then();
   };
 }

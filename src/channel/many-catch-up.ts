@@ -1,4 +1,5 @@
 /** Brings one subscriber of several channels to the live stream: in each no loss, no repeat, no hole. */
+import type { CatchingUp, CatchUpTurns } from "./catch-up-turns.ts";
 import type { Gap } from "./cursor.ts";
 import type { Lane } from "./lane.ts";
 import { Merge, type MergeLimit, type MergeStep } from "./merge.ts";
@@ -23,15 +24,18 @@ export interface ManyReceiver {
 /** Messages that are read of one channel at once. */
 const AHEAD = 64;
 
-export class ManyCatchUp {
+export class ManyCatchUp implements CatchingUp {
   readonly #receiver: ManyReceiver;
   readonly #page: MergeLimit;
   readonly #merge: Merge;
-  #state: "ready" | "reading" | "full" | "delivering" | "done" = "ready";
+  /** Those of any of its channels; none where it has no channel. */
+  readonly #turns: CatchUpTurns | undefined;
+  #state: "ready" | "waiting" | "reading" | "full" | "delivering" | "done" = "ready";
 
   constructor(lanes: Iterable<Lane>, receiver: ManyReceiver, page: MergeLimit) {
     this.#receiver = receiver;
     this.#page = page;
+    this.#turns = [...lanes][0]?.channel.turns;
     this.#merge = new Merge(lanes, Math.min(AHEAD, page.count));
   }
 
@@ -46,9 +50,22 @@ export class ManyCatchUp {
         return this.#receiver.level();
       }
       if (!this.#receiver.hasRoom) return void (this.#state = "full");
+      if (this.#turns?.has(this) === false) return void (this.#state = "waiting");
       const step = this.#read();
       if (step === null) return;
       this.#give(step);
+    }
+  }
+
+  /** It is its turn to read a page. */
+  goOn(): void {
+    if (this.#state !== "waiting") return;
+    this.#state = "ready";
+    try {
+      this.run();
+    } catch (error) {
+      // Nobody called who could end the connection: it would stand, and hear nothing more.
+      this.#fail(error);
     }
   }
 
@@ -118,7 +135,9 @@ export class ManyCatchUp {
 
   #give({ gaps, messages }: MergeStep): void {
     for (const { lane, gap } of gaps) if (this.#state === "ready") this.#receiver.gap(lane, gap);
-    if (messages.length > 0 && this.#state === "ready") this.#receiver.replay(messages);
+    if (messages.length === 0 || this.#state !== "ready") return;
+    this.#turns?.spend(messages);
+    this.#receiver.replay(messages);
   }
 
   readonly #fail = (error: unknown): void => {

@@ -15,7 +15,10 @@ export interface Draft {
   data: unknown;
   /** A type name, at most 256 characters, with no control character; not starting with `tidewire:`. */
   event?: string | undefined;
-  /** What the message is about: the newest of a key replaces the others where a channel says so. */
+  /**
+   * What the message is about. A channel that keeps a state (`latest_by_key`) has the newest of each key in it;
+   * null as data takes a key out.
+   */
   key?: string | undefined;
   /** Tells a JSON string (`"json"`) from plain text (the default for a string). Of no other use. */
   format?: Format | undefined;
@@ -38,9 +41,9 @@ export interface SealedDraft {
 
 /** A committed message. Immutable: every subscriber, on every transport, shares the one object. */
 export class Message {
-  /** The message's position, written as clients see it. */
-  readonly id: string;
   readonly channel: string;
+  /** Of its log. */
+  readonly epoch: string;
   readonly offset: number;
   /** Milliseconds since the epoch (1970), at commit. */
   readonly time: number;
@@ -52,11 +55,12 @@ export class Message {
   #bytes: Uint8Array | null;
   #value: unknown;
   #parsed = false;
+  #id: string | null = null;
   readonly #trail: Trail | null;
 
   constructor(channel: string, epoch: string, offset: number, time: number, draft: SealedDraft) {
-    this.id = formatPosition(epoch, offset);
     this.channel = channel;
+    this.epoch = epoch;
     this.offset = offset;
     this.time = time;
     this.event = draft.event;
@@ -66,6 +70,12 @@ export class Message {
     this.#text = draft.text;
     this.#bytes = draft.bytes;
     this.#trail = draft.trail ?? null;
+  }
+
+  /** The message's position, written as clients see it. */
+  get id(): string {
+    // When it is asked for: of what is published in batches, most is not while it is kept in memory.
+    return (this.#id ??= formatPosition(this.epoch, this.offset));
   }
 
   /**

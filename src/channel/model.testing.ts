@@ -4,7 +4,14 @@ import type { Channel } from "./channel.ts";
 import { Cursor, type Gap, type Step } from "./cursor.ts";
 import type { Retention } from "./log.ts";
 import type { Message } from "./message.ts";
-import { formatPosition, parsePosition, type Start } from "./position.ts";
+import {
+  formatPosition,
+  formatStatePlace,
+  parsePosition,
+  parseResume,
+  type Start,
+  type StatePlace,
+} from "./position.ts";
 import { RecordingGroup } from "./testing.ts";
 
 /** Pages so small that a few messages take several. */
@@ -43,9 +50,76 @@ export class Life {
     return this.#gone;
   }
 
+  /** The newest message of each key among the first `count`, deletions aside. */
+  state(count: number = this.all.length): Map<string, Message> {
+    const state = new Map<string, Message>();
+    for (const message of this.all.slice(0, count)) {
+      if (message.key === undefined) continue;
+      state.delete(message.key);
+      if (message.data !== null) state.set(message.key, message);
+    }
+    return state;
+  }
+
+  /** Checks that what a client has not got between two offsets is no longer history, and replaced. */
+  checkPassed(after: number, through: number, who: string): void {
+    this.check(this.gone() >= through, `${who}: what is kept up to ${through} is left out`);
+    for (const { id, key } of this.all.slice(after, through)) {
+      const newest = this.all.findLast((each) => each.key === key)!;
+      const isReplaced = key !== undefined && newest.id !== id;
+      this.check(isReplaced, `${who}: ${id} is left out, and is not replaced`);
+    }
+  }
+
   /** Failures are gathered, as an error thrown in a delivery would be caught on its way. */
   check(condition: boolean, message: string): void {
     if (!condition) this.failures.push(message);
+  }
+}
+
+/** A state that is given to a client: the newest of each key through an offset, but for what changed since. */
+export class Snapshot {
+  readonly through: number;
+  /** Offset up to which it was given. */
+  #at: number;
+  readonly #life: Life;
+  readonly #check: (condition: boolean, message: string) => void;
+
+  /** @param after What comes up to this offset was given before. */
+  constructor(
+    life: Life,
+    after: number,
+    through: number,
+    check: (condition: boolean, message: string) => void,
+  ) {
+    this.#life = life;
+    this.#at = after;
+    this.through = through;
+    this.#check = check;
+  }
+
+  saw({ offset, id }: Pick<Message, "offset" | "id">): void {
+    this.#check(offset > this.#at, `${id} of the state after offset ${this.#at}`);
+    const isOfState = this.#life
+      .state(this.through)
+      .values()
+      .some((each) => each.id === id);
+    this.#check(isOfState, `${id} of the state, which is no longer part of it`);
+    this.#checkLeftOut(offset);
+    this.#at = offset;
+  }
+
+  end(): void {
+    this.#checkLeftOut(Infinity);
+  }
+
+  /** A key that changes while the state is given drops out of it: the change comes later. */
+  #checkLeftOut(before: number): void {
+    const changed = new Set(this.#life.all.slice(this.through).map(({ key }) => key));
+    for (const [key, { id, offset }] of this.#life.state(this.through)) {
+      const isLeftOut = offset > this.#at && offset < before && !changed.has(key);
+      this.#check(!isLeftOut, `the state without ${id}`);
+    }
   }
 }
 
@@ -65,6 +139,12 @@ export class Reader {
   /** Showed a position that is none of this log: a gap comes first. */
   #foreign: "another epoch" | "ahead" | null = null;
   readonly #flushed: number;
+  /** What it made of the state and of what changed since: the text of each key; null where it has no whole one. */
+  state: Map<string, string> | null = null;
+  /** The state that is given to it; null before and after. */
+  #snapshot: Snapshot | null = null;
+  /** It was given the state, was told of no gap since, and is not level yet. */
+  #hasState = false;
 
   constructor(life: Life, start: Start, name: string) {
     this.life = life;
@@ -75,17 +155,91 @@ export class Reader {
     if (start.from === "earliest") this.at = 0;
     if (start.from === "last") this.at = Math.max(0, flushed - start.count);
     this.#isSilent = start.from === "earliest" || start.from === "last";
+    if (start.from === "state") this.#startState(start.place);
     if (start.from !== "after") return;
     const { epoch, offset } = start.position;
     this.shown = formatPosition(epoch, offset);
     this.at = offset;
-    if (epoch !== life.channel.log.epoch) this.#foreign = "another epoch";
-    else if (offset > life.all.length) this.#foreign = "ahead";
+    this.#foreign = this.#foreignOf(epoch, offset);
+  }
+
+  #startState(place: StatePlace | null): void {
+    const { epoch } = this.life.channel.log;
+    if (place === null) this.state = new Map();
+    else this.shown = formatStatePlace(place);
+    const { position, through } = place ?? {
+      position: { epoch, offset: 0 },
+      through: this.#flushed,
+    };
+    this.at = position.offset;
+    this.#foreign = this.#foreignOf(position.epoch, through);
+    if (this.#foreign) return;
+    const check = (condition: boolean, message: string) => this.#check(condition, message);
+    this.#snapshot = new Snapshot(this.life, position.offset, through, check);
+    if (position.offset >= through) this.#endState();
+  }
+
+  #foreignOf(epoch: string, offset: number): "another epoch" | "ahead" | null {
+    if (epoch !== this.life.channel.log.epoch) return "another epoch";
+    return offset > this.life.all.length ? "ahead" : null;
+  }
+
+  /** It goes on as if it had read all up to there. */
+  #endState(): void {
+    const snapshot = this.#snapshot;
+    if (snapshot === null) return;
+    this.#snapshot = null;
+    this.#hasState = true;
+    snapshot.end();
+    this.#moveTo(snapshot.through, formatPosition(this.life.channel.log.epoch, snapshot.through));
+  }
+
+  /** Who has the state may be given the newest of each key alone, where the rest is no longer history. */
+  #passTo(offset: number): void {
+    if (!this.#hasState || offset <= this.at) return;
+    this.life.checkPassed(this.at, offset, this.name);
+    this.#moveTo(offset, formatPosition(this.life.channel.log.epoch, offset));
+  }
+
+  #fold({ key, data, text }: Message): void {
+    if (key === undefined) return;
+    if (data === null) this.state?.delete(key);
+    else this.state?.set(key, text);
+  }
+
+  /**
+   * Told of no gap since it began with the state: what it made of it is the channel's, as far as that does not
+   * change with what is still to come.
+   */
+  checkState(): void {
+    if (this.state === null) return;
+    const coming = new Set(this.life.all.slice(this.at).map(({ key }) => key));
+    const text = (entries: Iterable<[string, string]>) =>
+      [...entries]
+        .filter(([key]) => !coming.has(key))
+        .toSorted()
+        .join();
+    const own = text(this.state);
+    const real = text(
+      this.life
+        .state(this.at)
+        .entries()
+        .map(([key, each]) => [key, each.text]),
+    );
+    this.#check(own === real, `has the state ${own}, not ${real}`);
   }
 
   sawGap({ after, id }: Gap): void {
+    this.#endState();
+    this.state = null;
     const position = parsePosition(id);
     const { epoch } = this.life.channel.log;
+    if (this.#hasState) {
+      this.#passTo(parsePosition(after)?.offset ?? 0);
+      // The end of a state is a position, too.
+      this.shown = formatPosition(epoch, this.at);
+      this.#hasState = false;
+    }
     this.#check(position?.epoch === epoch, `gap to ${id}, which is not of epoch ${epoch}`);
     this.#check(after === this.shown, `gap after ${after}, but the client is at ${this.shown}`);
     const to = position!.offset;
@@ -105,8 +259,17 @@ export class Reader {
   saw(batch: readonly Message[]): void {
     for (const message of batch) {
       const { offset, id } = message;
+      this.#fold(message);
+      if (this.#snapshot && offset <= this.#snapshot.through) {
+        this.#check(isSame(message, this.life.all[offset - 1]), `${id} is not what was committed`);
+        this.#snapshot.saw(message);
+        this.#moveTo(offset, id);
+        continue;
+      }
+      this.#endState();
       if (this.#isSilent && offset - 1 <= this.life.gone()) this.at = Math.max(this.at, offset - 1);
       this.#check(this.#foreign === null, `${id} before the gap of a foreign position`);
+      this.#passTo(offset - 1);
       this.#check(offset === this.at + 1, `${id} after offset ${this.at}`);
       this.#check(isSame(message, this.life.all[offset - 1]), `${id} is not what was committed`);
       this.#moveTo(offset, id);
@@ -115,13 +278,28 @@ export class Reader {
 
   /** Level with the fan-out: it hears all that is sent out from now on. */
   sawLevel(position: string): void {
+    this.#endState();
     const { flushed } = this.life.channel.fanOut;
     const { epoch } = this.life.channel.log;
     if (this.#isSilent && flushed <= this.life.gone()) this.at = Math.max(this.at, flushed);
     this.#check(this.#foreign === null, `live before the gap of a foreign position`);
+    this.#passTo(flushed);
+    this.#hasState = false;
     this.#check(this.at === flushed, `live at ${this.at}, but ${flushed} were sent out`);
     this.#check(position === formatPosition(epoch, flushed), `live at position ${position}`);
     this.#moveTo(flushed, position);
+    this.checkState();
+  }
+
+  /** It was told where to go on, which says more than the last message of the state. */
+  protected sawNext(position: string): void {
+    const resume = parseResume(position)!;
+    if (resume.from === "state") this.shown = position;
+    else {
+      this.#endState();
+      this.#passTo(resume.position.offset);
+    }
+    this.#check(this.shown === position, `sent on to ${position}, but it is at ${this.shown}`);
   }
 
   #moveTo(offset: number, id: string): void {
@@ -137,7 +315,7 @@ export class Reader {
 
 /** A client that holds a connection, as on WebSocket, SSE and HTTP/2 push. */
 export class Subscriber extends Reader implements Receiver {
-  state: "catching up" | "live" | "gone" = "catching up";
+  step: "catching up" | "live" | "gone" = "catching up";
   /** How many messages fit, replay by replay, before the buffer is full; when it ends all do. */
   readonly room: number[];
   /** Called after all that happens to it. */
@@ -163,13 +341,13 @@ export class Subscriber extends Reader implements Receiver {
   }
 
   leave(): void {
-    this.state = "gone";
+    this.step = "gone";
     this.#catchUp.stop();
     this.#group().members.delete(this);
   }
 
   gap(gap: Gap): void {
-    this.life.check(this.state === "catching up", `gap while ${this.state}`);
+    this.life.check(this.step === "catching up", `gap while ${this.step}`);
     this.sawGap(gap);
     this.onEvent();
   }
@@ -179,7 +357,7 @@ export class Subscriber extends Reader implements Receiver {
   }
 
   replay(batch: readonly Message[]): number {
-    this.life.check(this.state === "catching up", `replay while ${this.state}`);
+    this.life.check(this.step === "catching up", `replay while ${this.step}`);
     this.life.check(batch.length > 0 && batch.length <= PAGE.count, `page of ${batch.length}`);
     this.life.check(!this.#isFull, `replay while the buffer is full`);
     const room = this.room.shift() ?? PAGE.count + 1;
@@ -191,15 +369,15 @@ export class Subscriber extends Reader implements Receiver {
   }
 
   live(position: string): void {
-    this.life.check(this.state === "catching up", `live while ${this.state}`);
+    this.life.check(this.step === "catching up", `live while ${this.step}`);
     this.sawLevel(position);
-    this.state = "live";
+    this.step = "live";
     this.#group().members.add(this);
     this.onEvent();
   }
 
   take(batch: readonly Message[]): void {
-    this.life.check(this.state === "live", `delivery while ${this.state}`);
+    this.life.check(this.step === "live", `delivery while ${this.step}`);
     this.saw(batch);
     this.onEvent();
   }
@@ -217,7 +395,7 @@ export class Subscriber extends Reader implements Receiver {
 export class Poller extends Reader {
   readonly #first: Start;
   readonly #limit: number;
-  state: "idle" | "reading" | "live" | "gone" = "idle";
+  step: "idle" | "reading" | "live" | "gone" = "idle";
 
   /** @param limit Messages of one answer at most; what else is in the batch it asks for again. */
   constructor(life: Life, start: Start, name: string, limit: number) {
@@ -227,21 +405,20 @@ export class Poller extends Reader {
   }
 
   poll(): void {
-    if (this.state !== "idle") return;
-    const shown = this.shown === null ? null : parsePosition(this.shown)!;
-    const start: Start = shown ? { from: "after", position: shown } : this.#first;
+    if (this.step !== "idle") return;
+    const start = this.shown === null ? this.#first : parseResume(this.shown)!;
     this.#next(new Cursor(this.life.channel, start));
   }
 
   /** The answer to a poll that nothing came for. */
   giveUp(): void {
-    if (this.state === "live") this.state = "idle";
+    if (this.step === "live") this.step = "idle";
     this.#group().members.delete(this);
   }
 
   leave(): void {
     this.giveUp();
-    this.state = "gone";
+    this.step = "gone";
   }
 
   take(batch: readonly Message[]): void {
@@ -253,24 +430,25 @@ export class Poller extends Reader {
     while (!cursor.isLevel) {
       const step = cursor.read({ ...PAGE, count: this.#limit });
       if (step instanceof Promise) {
-        this.state = "reading";
+        this.step = "reading";
         void step.then((read) => {
-          if (this.state !== "reading") return;
-          this.state = "idle";
-          if (!this.#answer(read)) this.#next(cursor);
+          if (this.step !== "reading") return;
+          this.step = "idle";
+          if (!this.#answer(read, cursor)) this.#next(cursor);
         });
         return;
       }
-      if (this.#answer(step)) return;
+      if (this.#answer(step, cursor)) return;
     }
     this.sawLevel(cursor.position);
-    this.state = "live";
+    this.step = "live";
     this.#group().members.add(this);
   }
 
-  #answer({ gap, messages }: Step): boolean {
+  #answer({ gap, messages }: Step, cursor: Cursor): boolean {
     if (gap) this.sawGap(gap);
     this.saw(messages);
+    if (messages.length > 0) this.sawNext(cursor.position);
     return messages.length > 0;
   }
 

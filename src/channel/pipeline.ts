@@ -16,8 +16,8 @@ export interface PipelineOptions {
   readonly maxBytes: number;
   /** Drafts that may wait for transforms that take their time. */
   readonly maxWaiting: number;
-  /** Refuses data. Thrown to the publisher, before any transform runs. */
-  readonly validate?: ((data: unknown) => void) | undefined;
+  /** Refuses data, published under this key. Thrown to the publisher, before any transform runs. */
+  readonly validate?: ((data: unknown, key: string | undefined) => void) | null | undefined;
   readonly transforms: readonly Transform[];
   /**
    * A transform threw, or what it gave is no draft. MUST NOT throw.
@@ -59,6 +59,11 @@ export class Pipeline {
     );
   }
 
+  /** What is run now is checked and handed to its commit before `run` returns. */
+  get isDirect(): boolean {
+    return this.#options.transforms.length === 0 && !this.#isHeld;
+  }
+
   /** Lets other rules hold for the drafts that come from here on. */
   update(rules: PipelineRules): void {
     this.#options = { ...this.#options, ...rules };
@@ -77,7 +82,7 @@ export class Pipeline {
     commit: (sealed: readonly SealedDraft[]) => MaybePromise<T>,
   ): MaybePromise<T> {
     const sealed = this.#check(drafts);
-    if (this.#options.transforms.length === 0 && !this.#isHeld) return commit(sealed);
+    if (this.isDirect) return commit(sealed);
     this.#admit(drafts.length);
     const bytes = this.#hasBatches ? sealed.reduce((sum, { size }) => sum + size, 0) : 0;
     return this.#submit(new Job(drafts.length, bytes, 0, drafts, null, commit)) as MaybePromise<T>;
@@ -107,7 +112,7 @@ export class Pipeline {
     const { validate, maxBytes } = this.#options;
     return drafts.map((draft) => {
       const sealed = sealDraft(draft, maxBytes, draft.raw);
-      validate?.(draft.data);
+      validate?.(draft.data, sealed.key);
       return sealed;
     });
   }

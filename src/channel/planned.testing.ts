@@ -16,6 +16,9 @@ export interface Planned {
   readonly isRefused: boolean;
   /** The first transform publishes another draft on its own. */
   readonly emits: boolean;
+  readonly key?: string | undefined;
+  /** Null comes of it, where the last transform, if there is any, passes it on. */
+  readonly deletes?: boolean;
 }
 
 export type PlannedDraft = Omit<Planned, "number" | "part">;
@@ -43,9 +46,13 @@ export function outcome(
   return parts.map((part) => `${number}${part}`);
 }
 
-export function textOf({ data }: Message): string {
-  const { number, part } = data as Planned;
-  return `${number}${part}`;
+/** Which draft, or part of one, became this message: it is in its event, as data may be null. */
+export function textOf({ event }: Message): string {
+  return event!;
+}
+
+export function draftOf(data: Planned): Draft {
+  return { data, key: data.key, event: `${data.number}${data.part}` };
 }
 
 /** Does what the plan for the transform with this index says. */
@@ -58,6 +65,8 @@ export function perform(
   if (does === "throw") throw new Error("planned");
   if (does === "nonsense") return 5 as unknown as Draft;
   if (does === "drop") return null;
-  if (does === "pass") return draft;
-  return ["a", "b"].map((half) => ({ data: { ...planned, part: planned.part + half } }));
+  if (does === "split") {
+    return ["a", "b"].map((half) => draftOf({ ...planned, part: planned.part + half }));
+  }
+  return planned.deletes && index === planned.plans.length - 1 ? { ...draft, data: null } : draft;
 }

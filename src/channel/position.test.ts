@@ -1,6 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { createEpoch, formatPosition, parsePosition } from "./position.ts";
+import {
+  createEpoch,
+  formatPosition,
+  formatStatePlace,
+  joinPositions,
+  parsePosition,
+  parseResume,
+  parseStatePlace,
+} from "./position.ts";
 
 describe("parsePosition()", () => {
   test("reads back what formatPosition() wrote", () => {
@@ -66,4 +74,33 @@ describe("createEpoch()", () => {
     expect(prefixes.size).toBe(200);
     expect(chances.size).toBeGreaterThan(100);
   });
+});
+
+test("joinPositions() writes what formatPosition() writes of each", () => {
+  const first = fc.oneof(fc.nat(250), fc.integer({ min: 1, max: 1e14 }));
+  fc.assert(
+    fc.property(first, fc.integer({ min: -1, max: 350 }), (first, more) => {
+      const each = Array.from({ length: more + 1 }, (_, n) => formatPosition("abc", first + n));
+      expect(joinPositions("abc", first, first + more, '","')).toBe(each.join('","'));
+    }),
+  );
+});
+
+describe("parseStatePlace()", () => {
+  test("reads back what formatStatePlace() wrote", () => {
+    const epoch = fc.stringMatching(/^[0-9a-z]{1,32}$/);
+    fc.assert(
+      fc.property(epoch, fc.nat(), fc.nat(), (epoch, offset, left) => {
+        const place = { position: { epoch, offset }, through: offset + left };
+        expect(parseStatePlace(formatStatePlace(place))).toEqual(place);
+        expect(parseResume(formatStatePlace(place))).toEqual({ from: "state", place });
+        expect(parsePosition(formatStatePlace(place))).toBeNull();
+      }),
+    );
+  });
+
+  test.each(["", "a-1", "a-1~", "~1", "a~1", "a-2~1", "a-1~01", "a-1~2~3", "a-1~2\n", "a-1~-2"])(
+    "gives null for %j",
+    (text) => expect(parseStatePlace(text)).toBeNull(),
+  );
 });

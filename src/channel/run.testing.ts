@@ -13,6 +13,7 @@ import {
   type Transform,
 } from "./pipeline.ts";
 import {
+  draftOf,
   outcome,
   perform,
   PLAIN,
@@ -21,10 +22,10 @@ import {
   type Planned,
   type PlannedDraft,
 } from "./planned.testing.ts";
-import { parsePosition, type Start } from "./position.ts";
+import { parsePosition, parseResume, type Start } from "./position.ts";
 import { AsyncLog, endTurn, openWorld, type World, type WorldOptions } from "./testing.ts";
 
-export type Pick = "live" | "earliest" | "last" | "after" | "foreign" | "ahead";
+export type Pick = "live" | "state" | "earliest" | "last" | "after" | "foreign" | "ahead";
 
 export type Operation =
   | { do: "publish"; drafts: readonly PlannedDraft[] }
@@ -161,7 +162,7 @@ export class Run {
       maxBatchBytes,
       maxWaiting: 6,
       validate: (data) => {
-        if ((data as Planned).isRefused) throw new SchemaError("prices", ["/ is refused"]);
+        if ((data as Planned | null)?.isRefused) throw new SchemaError("prices", ["/ is refused"]);
       },
       transforms: hasTransforms ? [this.#transform(0), this.#transform(1)] : [],
       wrap: (log) => (isSlowLog ? new AsyncLog(log, pause) : log),
@@ -210,7 +211,10 @@ export class Run {
   #publish(drafts: readonly PlannedDraft[]): boolean {
     const planned = drafts.map((each) => ({ number: ++this.#published, part: "", ...each }));
     const from = this.#setup.hasTransforms ? 0 : 2;
-    const incoming: IncomingDraft[] = planned.map((data) => ({ data }));
+    const incoming: IncomingDraft[] = planned.map((data) => {
+      const isNull = data.deletes && !data.isRefused && !this.#setup.hasTransforms;
+      return isNull ? { ...draftOf(data), data: null } : draftOf(data);
+    });
     return this.#submit(planned, from, () => this.#world.channel.publish(incoming));
   }
 
@@ -219,7 +223,7 @@ export class Run {
     const plans: Plan[] = [plan!, { does: "split", isSlow: this.#published % 2 === 0 }];
     const data: Planned = { ...PLAIN, number: ++this.#published, part: "", plans };
     const from = this.#setup.hasTransforms ? 1 : 2;
-    this.#submit([data], from, () => this.#world.channel.inject(() => ({ data }), from));
+    this.#submit([data], from, () => this.#world.channel.inject(() => draftOf(data), from));
   }
 
   /**
@@ -272,8 +276,17 @@ export class Run {
     this.#add(this.#start(pick, which), this.#name(pick), key, room, meddle);
   }
 
-  #add(start: Start, name: string, key: string, room: readonly number[], meddle: Meddle): void {
+  /** @param state What it has of the channel's state already. */
+  #add(
+    start: Start,
+    name: string,
+    key: string,
+    room: readonly number[],
+    meddle: Meddle,
+    state: ReadonlyMap<string, string> | null = null,
+  ): void {
     const subscriber = new Subscriber(this.#life, start, name, key, room);
+    if (state) subscriber.state = new Map(state);
     let events = 0;
     subscriber.onEvent = () => {
       if (meddle && events++ === meddle.at) this.#meddle(subscriber, meddle);
@@ -288,7 +301,7 @@ export class Run {
     if (does === "publish") return void this.#publish([PLAIN]);
     if (does === "flush") return this.#world.channel.fanOut.flush();
     for (const [i, pick] of (
-      ["live", "earliest", "after", "ahead", "foreign"] as const
+      ["live", "earliest", "after", "ahead", "foreign", "state"] as const
     ).entries()) {
       this.#add(this.#start(pick, -1), this.#name(`${pick} in an event`), `${i % 2}`, [], null);
     }
@@ -299,13 +312,14 @@ export class Run {
     if (!subscriber?.shown) return;
     subscriber.leave();
     const start: Start = { from: "after", position: parsePosition(subscriber.shown)! };
-    this.#add(start, this.#name("back"), "0", [], null);
+    this.#add(start, this.#name("back"), "0", [], null, subscriber.state);
   }
 
   #start(pick: Pick, which: number): Start {
     const { log } = this.#world.channel;
     const seen = at(this.#positions, which);
-    if (pick === "after" && seen) return { from: "after", position: parsePosition(seen)! };
+    if (pick === "after" && seen) return parseResume(seen)!;
+    if (pick === "state" && log.keepsState) return { from: "state", place: null };
     if (pick === "foreign")
       return { from: "after", position: { epoch: "other", offset: Math.abs(which) } };
     if (pick === "ahead") {
@@ -356,15 +370,17 @@ export class Run {
         subscriber.drain();
       }
       for (const poller of this.#pollers) {
-        for (let polls = 0; poller.state === "idle" && polls < 500; polls++) poller.poll();
+        for (let polls = 0; poller.step === "idle" && polls < 500; polls++) poller.poll();
       }
     }
     this.#checkCommitted();
     const life = this.#life;
     life.check(this.#unacknowledged === 0, `${this.#unacknowledged} were not acknowledged`);
-    for (const { name, state, at } of [...this.#subscribers, ...this.#pollers]) {
-      const isLevel = state === "live" && at === life.all.length;
-      life.check(state === "gone" || isLevel, `${name} is left ${state} at ${at}`);
+    for (const reader of [...this.#subscribers, ...this.#pollers]) {
+      const { name, step, at } = reader;
+      const isLevel = step === "live" && at === life.all.length;
+      life.check(step === "gone" || isLevel, `${name} is left ${step} at ${at}`);
+      if (step !== "gone") reader.checkState();
     }
   }
 

@@ -2,10 +2,11 @@
 import type { Broker } from "../broker/broker.ts";
 import { MemoryBroker } from "../broker/memory.ts";
 import type { CatchUp, Receiver } from "./catch-up.ts";
+import { CatchUpTurns } from "./catch-up-turns.ts";
 import { Channel, type ChannelOptions } from "./channel.ts";
 import type { Gap } from "./cursor.ts";
 import type { FanOutGroup } from "./fan-out.ts";
-import type { Log, MaybePromise, Page, ReadLimit, Retention } from "./log.ts";
+import type { Log, LogStat, MaybePromise, Page, ReadLimit, Retention, StatePage } from "./log.ts";
 import type { Message, SealedDraft } from "./message.ts";
 import type { KeptReceipt, Terms } from "./terms.ts";
 
@@ -29,16 +30,20 @@ export interface WorldOptions extends Partial<Retention>, Partial<ChannelOptions
 
 /** Opens a channel on the memory broker. Errors of a fan-out group are thrown unless they are taken. */
 export function openWorld(options: WorldOptions = {}): World {
-  const { size = 100, ttlMs = Infinity, wrap = (log: Log) => log, createBroker, ...rest } = options;
+  const { size = 100, ttlMs = Infinity, latestByKey = false, ...others } = options;
+  const { wrap = (log: Log) => log, createBroker, ...rest } = others;
+  const retention: Retention = { size, ttlMs, latestByKey };
   const now = () => world.nowMs;
-  const broker = createBroker ? createBroker(now) : new MemoryBroker(now);
+  const broker = createBroker ? createBroker(now) : createSwept(now);
   const channel = new Channel({
     name: "prices",
     maxBytes: 1024,
     maxBatchBytes: 1_000_000,
     maxWaiting: 100,
+    // All that a test does is within one turn, unless it says otherwise.
+    turns: new CatchUpTurns(Infinity),
     transforms: [],
-    openLog: (onCommit) => wrap(broker.open("prices", { size, ttlMs }, onCommit)),
+    openLog: (onCommit) => wrap(broker.open("prices", retention, onCommit)),
     onTransformError: raise,
     onFanOutError: raise,
     ...rest,
@@ -53,6 +58,13 @@ export function openWorld(options: WorldOptions = {}): World {
     },
   };
   return world;
+}
+
+/** A memory broker that is swept by hand alone: its timer would know nothing of that clock, and outlive the test. */
+export function createSwept(now: () => number): MemoryBroker {
+  const broker = new MemoryBroker(now);
+  void broker.close();
+  return broker;
 }
 
 function raise(error: unknown): never {
@@ -106,7 +118,18 @@ export class AsyncLog implements Log {
     this.#inner.retain(retention);
   }
 
-  stat(): { count: number; bytes: number } {
+  get keepsState(): boolean {
+    return this.#inner.keepsState;
+  }
+
+  async readState(after: number, limit: ReadLimit): Promise<StatePage | null> {
+    await this.#delay("read state");
+    const page = await this.#inner.readState(after, limit);
+    await this.#delay("state");
+    return page;
+  }
+
+  stat(): LogStat {
     return this.#inner.stat();
   }
 

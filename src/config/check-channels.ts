@@ -55,6 +55,7 @@ export function checkChannels(root: Node, problems: Problems): void {
     } else if (!other) paths.push({ path, declared, place });
   }
   checkHistoryPaths(paths, problems);
+  checkKeys(root, channels.entries, problems);
   checkPush(root, channels.entries, problems);
 }
 
@@ -143,6 +144,22 @@ function checkHistoryPaths(
 
 function shapeOf(segments: Pattern["segments"]): string {
   return segments.map((segment) => ("literal" in segment ? `/${segment.literal}` : "/{}")).join("");
+}
+
+/** `keys` without `latest_by_key` would bound nothing. */
+function checkKeys(root: Node, channels: ReadonlyMap<string, Entry>, problems: Problems): void {
+  const says = (owner: Node | null) => {
+    const node = nodeAt(owner, "history", "latest_by_key");
+    return node?.kind === "scalar" ? String(node.isFilled ? node.text : node.value) : null;
+  };
+  const byDefault = says(nodeAt(root, "defaults")) ?? "false";
+  for (const { value } of channels.values()) {
+    const keys = nodeAt(value, "history", "keys");
+    // What is neither true nor false is told of already.
+    if (keys === null || (says(value) ?? byDefault) !== "false") continue;
+    const message = `"keys" means nothing to a history that keeps none`;
+    problems.report("unused-keys", keys.span, message, `write "latest_by_key: true" beside it`);
+  }
 }
 
 /** `http2-push` needs its listener, wherever it is asked for. */

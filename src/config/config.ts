@@ -1,5 +1,6 @@
 /** The validated config: what a YAML file means, with every default filled in and every path absolute. */
 import type { Pattern } from "../channel/directory.ts";
+import type { SlowPolicy } from "../channel/lag.ts";
 import type { Retention } from "../channel/log.ts";
 
 export type TransportName = "websocket" | "sse" | "long-poll" | "http2-push";
@@ -10,6 +11,11 @@ export const TRANSPORT_NAMES: readonly TransportName[] = [
   "long-poll",
   "http2-push",
 ];
+
+export type CodingName = "zstd" | "gzip";
+
+/** The best first. */
+export const CODING_NAMES: readonly CodingName[] = ["zstd", "gzip"];
 
 /** Where a listener listens: TCP (port 0 picks a free one) or a unix socket (`unix:/run/tidewire.sock`). */
 export type Address = TcpAddress | { readonly unix: string };
@@ -41,6 +47,14 @@ export interface Config {
     } | null;
     /** Origins that may use the channels from a page of theirs; `"*"` any. Empty: same origin alone. */
     readonly cors: "*" | readonly string[];
+    readonly compression: {
+      /** Content codings that are offered over HTTP, the best first. */
+      readonly http: readonly CodingName[];
+      /** permessage-deflate, for each WebSocket by itself (RFC 7692). */
+      readonly websocket: boolean;
+      /** Bytes under which nothing is compressed. */
+      readonly minBytes: number;
+    };
   };
   readonly control: { readonly listen: Address; readonly token: string | null } | null;
   /** Where history is kept; `path` is absolute. */
@@ -123,6 +137,8 @@ export interface ChannelConfig {
   readonly history: Retention;
   /** `authorized`: those that an `authorize` hook allows. */
   readonly publish: "nobody" | "clients" | "authorized";
+  /** What becomes of subscribers that read too slowly. */
+  readonly slow: SlowPolicy;
   /** JSON Schema (draft 2020-12 or 07) that data has to fit, or null. */
   readonly schema: Readonly<Record<string, unknown>> | null;
   readonly plugins: readonly PluginUse[];

@@ -20,6 +20,7 @@ describe("loadConfig() of a config that says nothing but a channel", () => {
         http2Push: null,
         static: null,
         cors: [],
+        compression: { http: ["zstd", "gzip"], websocket: false, minBytes: 1024 },
       },
       control: null,
       broker: { use: "memory" },
@@ -77,6 +78,7 @@ server:
   http2_push: { listen: :8443 }
   static: { root: ./public, push: { /: [/style.css, /index.html] } }
   cors: [https://example.org, "http://localhost:3000"]
+  compression: { http: [gzip], websocket: true, min: 2KiB }
 control: { listen: "unix:/run/tidewire.sock", token: abc }
 broker: { use: memory }
 limits:
@@ -87,7 +89,7 @@ idempotency: { window: 1h, keys: 14 }
 sse: { retry: 0s, heartbeat: 1m }
 shutdown: { drain: 500ms }
 log: { level: debug, format: json }
-defaults: { transports: [sse], history: { size: 5, ttl: 1h, bytes: 1MiB }, publish: clients }
+defaults: { transports: [sse], history: { size: 5, ttl: 1h, bytes: 1MiB }, publish: clients, slow: latest }
 channels:
   clock:
     plugins: [{ use: clock, with: { every: 250ms } }, { use: ./round.ts }, { use: shout, with: }]
@@ -96,6 +98,7 @@ channels:
     transports: [http2-push, websocket]
     history: { ttl: 2s, bytes: 2KiB }
     publish: nobody
+    slow: drop-oldest
     schema: { type: object, properties: { text: { type: string, maxLength: 3 } } }
 `);
     expect(config.server).toEqual({
@@ -107,6 +110,7 @@ channels:
         push: { "/": ["/style.css", "/index.html"] },
       },
       cors: ["https://example.org", "http://localhost:3000"],
+      compression: { http: ["gzip"], websocket: true, minBytes: 2048 },
     });
     expect(config.control).toEqual({ listen: { unix: "/run/tidewire.sock" }, token: "abc" });
     expect(config.limits).toEqual({
@@ -133,6 +137,7 @@ channels:
       transports: ["sse"],
       history: { size: 5, ttlMs: 3_600_000, maxBytes: 1024 ** 2 },
       publish: "clients",
+      slow: "latest",
       plugins: [
         { use: "clock", options: { every: "250ms", format: "time" } },
         { use: join(folder.path, "round.ts"), options: { decimals: 2 } },
@@ -146,8 +151,25 @@ channels:
       transports: ["http2-push", "websocket"],
       history: { size: 5, ttlMs: 2000, maxBytes: 2048 },
       publish: "nobody",
+      slow: "drop-oldest",
       schema: { type: "object", properties: { text: { type: "string", maxLength: 3 } } },
     });
+  });
+
+  test("keeps the newest message of each key where a channel, or the defaults, say so", async () => {
+    const histories = async (text: string) =>
+      (await folder.config(text)).channels.map(({ history }) => history);
+    const plain = { size: 100, ttlMs: 600_000, maxBytes: 16 * 1024 ** 2 };
+    const keyed = { ...plain, latestByKey: true, maxKeys: 10_000 };
+    expect(
+      await histories(
+        "channels: { a: {}, b: { history: { latest_by_key: true } }, c: { history: { latest_by_key: true, keys: 5 } } }",
+      ),
+    ).toEqual([plain, keyed, { ...keyed, maxKeys: 5 }]);
+    expect(
+      await histories(`defaults: { history: { latest_by_key: true, keys: 7 } }
+channels: { a: {}, b: { history: { latest_by_key: false } }, c: { history: { keys: 5 } } }`),
+    ).toEqual([{ ...keyed, maxKeys: 7 }, plain, { ...keyed, maxKeys: 5 }]);
   });
 
   test("finds files from the config's folder, whatever folder it is started in", async () => {

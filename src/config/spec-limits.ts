@@ -8,7 +8,8 @@ export const LimitsSpec = keys(
     buffer: size({
       min: "1KiB",
       default: "1MiB",
-      description: "What may wait for one slow connection before it is closed.",
+      description:
+        "What may wait for one slow connection; what becomes of one that has more is the channel's `slow`.",
     }),
     message: size({ default: "1MiB", description: "The data of one message." }),
     connections: t.Integer({

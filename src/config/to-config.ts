@@ -2,6 +2,7 @@
 import { dirname, resolve } from "node:path";
 import { Value } from "@sinclair/typebox/value";
 import { parsePath, parsePattern } from "../channel/directory.ts";
+import type { Retention } from "../channel/log.ts";
 import type { ChannelConfig, Config, Isolation, Limits, PluginUse, Tls } from "./config.ts";
 import type { ResolvedUse } from "./check-plugins.ts";
 import { nodeAt, type Node } from "./node.ts";
@@ -34,6 +35,11 @@ export function toConfig(file: string, root: Node, uses: ReadonlyMap<Node, Resol
         ? { root: resolve(directory, server.static.root), push: server.static.push }
         : null,
       cors: server.cors,
+      compression: {
+        http: server.compression.http,
+        websocket: server.compression.websocket,
+        minBytes: server.compression.min,
+      },
     },
     control: control ? { listen: control.listen, token: control.token ?? null } : null,
     ...toStorage(decoded, directory),
@@ -116,12 +122,9 @@ function toChannels(
       pattern,
       path: channel.path ?? parsePath(`/channels/${name}`),
       transports: channel.transports ?? defaults.transports,
-      history: {
-        size: channel.history?.size ?? defaults.history.size,
-        ttlMs: channel.history?.ttl ?? defaults.history.ttl,
-        maxBytes: channel.history?.bytes ?? defaults.history.bytes,
-      },
+      history: toRetention(defaults.history, channel.history),
       publish: channel.publish ?? defaults.publish,
+      slow: channel.slow ?? defaults.slow,
       schema: channel.schema ?? null,
       plugins:
         plugins?.kind === "list"
@@ -129,6 +132,20 @@ function toChannels(
           : [],
     };
   });
+}
+
+/** @param own What the channel says for itself. */
+function toRetention(
+  { size, ttl, bytes, keys, latest_by_key: latestByKey }: DecodedConfig["defaults"]["history"],
+  own: DecodedConfig["channels"][string]["history"],
+): Retention {
+  const history = {
+    size: own?.size ?? size,
+    ttlMs: own?.ttl ?? ttl,
+    maxBytes: own?.bytes ?? bytes,
+  };
+  if (!(own?.latest_by_key ?? latestByKey)) return history;
+  return { ...history, latestByKey: true, maxKeys: own?.keys ?? keys };
 }
 
 type DecodedUse = DecodedConfig["channels"][string]["plugins"][number];

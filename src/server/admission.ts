@@ -70,6 +70,12 @@ export class Admission {
     });
   }
 
+  /** Nobody has to be asked: there is no hook, or it has said so already. */
+  hasAllowed(live: LiveChannel, peer: Peer, action: Visit["action"]): boolean {
+    const { authorize } = live.plugins;
+    return authorize === null || peer.allowed?.get(`${action} ${live.name}`) === authorize;
+  }
+
   #open(match: ChannelMatch, visit: Visit, round: number): MaybePromise<LiveChannel> {
     const live = this.#options.channels.open(match);
     return live instanceof Promise
@@ -149,8 +155,9 @@ export class Admission {
  * @throws {RequestError} 404 when the channel's name has one.
  */
 function checkWritable(match: ChannelMatch, channels: Channels): void {
-  if (Object.values(match.params).every((value) => value.isWellFormed())) return;
-  throw unknownChannel(channels.nameOf(match));
+  for (const name in match.params) {
+    if (!match.params[name]!.isWellFormed()) throw unknownChannel(channels.nameOf(match));
+  }
 }
 
 function remember(peer: Peer, key: string, hook: unknown): void {

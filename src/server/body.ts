@@ -1,5 +1,6 @@
 /** Reads a request's body, never more of it than is allowed, and not for longer. */
 import { RequestError } from "../transport/errors.ts";
+import { within } from "./body-time.ts";
 
 /** What a timer can wait for at most. */
 const MAX_MS = 2 ** 31 - 1;
@@ -49,16 +50,8 @@ export async function readBody(
 }
 
 /** A body that says how long it is: how long it may take is known from the start. */
-async function inTime<T>(whole: Promise<T>, bytes: number, pace: Pace): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(tooSlow(pace)), Math.min(msFor(bytes, pace), MAX_MS));
-  // It fails when the connection is closed, long after the answer.
-  whole.catch(() => {});
-  try {
-    return await Promise.race([whole, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+function inTime<T>(whole: Promise<T>, bytes: number, pace: Pace): Promise<T> {
+  return within(Math.min(msFor(bytes, pace), MAX_MS), whole, () => tooSlow(pace));
 }
 
 async function readChunks(

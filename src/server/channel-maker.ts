@@ -1,8 +1,10 @@
 /** Makes live channels of what is declared: the plugins first, then the channel that they are for. */
 import { dirname } from "node:path";
 import type { Broker } from "../broker/broker.ts";
+import { CatchUpTurns } from "../channel/catch-up-turns.ts";
 import { Channel, type LineOptions } from "../channel/channel.ts";
 import { formatName, type Params } from "../channel/directory.ts";
+import { LagBudget } from "../channel/lag-budget.ts";
 import type { KeyValues } from "../channel/key-values.ts";
 import type { Line } from "../channel/line.ts";
 import type { PipelineRules } from "../channel/pipeline.ts";
@@ -46,9 +48,12 @@ export interface Prepared {
 
 export class ChannelMaker {
   readonly #options: MakerOptions;
+  readonly #lagBudget: LagBudget;
+  readonly #turns = new CatchUpTurns();
 
   constructor(options: MakerOptions) {
     this.#options = options;
+    this.#lagBudget = new LagBudget(options.bufferBytes);
   }
 
   /**
@@ -104,11 +109,17 @@ export class ChannelMaker {
   }
 
   /** What a config refuses of what is published to a channel. */
-  rules({ validate }: Declared, name: string, { limits }: Config): PipelineRules {
+  rules({ validate, config }: Declared, name: string, { limits }: Config): PipelineRules {
+    const { latestByKey } = config.history;
     return {
       maxBytes: limits.message,
       maxWaiting: limits.waiting,
-      validate: validate ? (data: unknown) => validate(name, data) : undefined,
+      validate:
+        validate &&
+        ((data, key) => {
+          // Whatever the schema says of data, keys can be deleted.
+          if (!(latestByKey && key !== undefined && data === null)) validate(name, data);
+        }),
     };
   }
 
@@ -130,12 +141,15 @@ export class ChannelMaker {
     const { broker, log, bufferBytes } = this.#options;
     const { name, declared, params, plugins } = prepared;
     // By itself: what a function here names of the declaration would keep it, and its plugins, for good.
-    const { history } = declared.config;
+    const { history, slow } = declared.config;
     const channel = new Channel({
       ...prepared.line,
       name,
       // A part of what one client may have waiting: who keeps up must never look slow.
       maxBatchBytes: bufferBytes / 4,
+      slow,
+      lagBudget: this.#lagBudget,
+      turns: this.#turns,
       onFanOutError: (error) => log.error("a fan-out group failed", { channel: name, error }),
       openLog: (onCommit) => broker.open(name, history, onCommit),
     });

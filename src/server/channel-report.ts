@@ -49,6 +49,15 @@ function describe(live: LiveChannel) {
     /** Messages committed in this life of the channel. */
     published: channel.published,
     connections: Object.fromEntries(live.connections),
+    /**
+     * What becomes of slow subscribers, how many lag now, and messages that were dropped for such: each
+     * counts for every one that was told that it is lost.
+     */
+    slow: {
+      policy: channel.slow,
+      lagging: channel.laggards.size,
+      dropped: channel.laggards.dropped,
+    },
     /** What is kept, and what may be: messages, their age, and bytes of data. */
     history: { ...statOf(live), ...config.history },
     plugins: plugins.stats(),

@@ -158,7 +158,8 @@ export class Channels {
 
   /** The channel's own name, as messages carry it. */
   nameOf({ value, params }: ChannelMatch): string {
-    return formatName(value.config.pattern, params);
+    const { pattern } = value.config;
+    return pattern.params.length === 0 ? pattern.text : formatName(pattern, params);
   }
 
   /**

@@ -15,38 +15,20 @@ import type {
 import type { Admission } from "./admission.ts";
 import type { ConnectionCount } from "./connection-count.ts";
 import { checkPosition } from "./expect-position.ts";
-import type { Idempotency } from "./idempotency.ts";
+import { idsOf, type Idempotency } from "./idempotency.ts";
 import { checkIdempotencyKey, fingerprintOf, keyOfClient } from "./idempotency-key.ts";
 import type { LiveChannel } from "./live-channel.ts";
+import type { Peer } from "./peer.ts";
 import { toRequestError } from "./problem.ts";
-import type { Allowance, PublishRate } from "./publish-rate.ts";
+import type { PublishRate } from "./publish-rate.ts";
 
 export { ConnectionCount } from "./connection-count.ts";
-
-/** Who is at the other end of a request or socket. */
-export interface Peer {
-  readonly id: string;
-  /** IP address, or an empty string on a unix socket. */
-  readonly address: string;
-  /** Not the request itself, which would be kept for as long as its connection is held. */
-  readonly headers: Headers;
-  readonly query: URLSearchParams;
-  /** The `authorize` hooks that let it in, by action and channel; null as long as none did. */
-  allowed: Map<string, unknown> | null;
-  /** How much more a connection may publish now; none as long as it published nothing. */
-  allowance?: Allowance;
-}
-
-let lastId = 0;
-
-export function createPeer(request: Request, query: URLSearchParams, address: string): Peer {
-  return { id: (++lastId).toString(36), address, headers: request.headers, query, allowed: null };
-}
+export type { Peer } from "./peer.ts";
 
 /** What every client of a server shares. */
 export interface ClientContext {
   /** Where a client's connection is counted. */
-  readonly connections: Pick<ConnectionCount, "add">;
+  readonly connections: Pick<ConnectionCount, "hold" | "release">;
   readonly admission: Admission;
   /** How fast clients may publish; where it is left out, as fast as they like. */
   readonly publishRate?: PublishRate;
@@ -122,6 +104,13 @@ export class ChannelClient implements Access, Subscriber {
     return this.#context.admission.ask(this.live, visit);
   }
 
+  get takesAtOnce(): boolean {
+    const { plugins, channel } = this.live;
+    if (plugins.receive !== null || !channel.line.isDirect) return false;
+    // With a verdict that is still to come it would be overtaken.
+    return this.#context.admission.hasAllowed(this.live, this.#peer, "publish");
+  }
+
   /** The channel is no more: ends what this client has of it. */
   gone(reason: string): void {
     if (this.#ways && "gone" in this.#ways) this.#ways.gone(reason);
@@ -129,12 +118,12 @@ export class ChannelClient implements Access, Subscriber {
 
   connect(ways: SubscriberWays): void {
     this.#ways = ways;
-    this.#count(1);
+    if (this.#isCounted) this.#context.connections.hold(this.#peer);
     this.live.connected(this, 1);
   }
 
   disconnect(): void {
-    this.#count(-1);
+    if (this.#isCounted) this.#context.connections.release(this.#peer);
     this.live.connected(this, -1);
     this.#ways = null;
   }
@@ -177,13 +166,13 @@ export class ChannelClient implements Access, Subscriber {
       note: () => "",
       publish: async (receipt) =>
         submitted(await this.live.submit([draft], this, { expect, receipt })),
-      again: (ids) => ({ id: ids.at(-1) ?? null, isReplay: true }),
+      again: (kept) => ({ id: idsOf(kept).at(-1) ?? null, isReplay: true }),
     });
   }
 
   /** The listener counts its sockets itself: one may subscribe to many channels, or to none. */
-  #count(change: 1 | -1): void {
-    if (this.transport !== "websocket") this.#context.connections.add(change, this.address);
+  get #isCounted(): boolean {
+    return this.transport !== "websocket";
   }
 
   #refuse(error: unknown): never {

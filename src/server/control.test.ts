@@ -51,6 +51,7 @@ describe("GET", () => {
       id: expect.stringMatching(/-0$/),
       published: 0,
       connections: { websocket: 1 },
+      slow: { policy: "disconnect", lagging: 0, dropped: 0 },
       history: { count: 0, bytes: 0, size: 100, ttlMs: 600_000 },
       plugins: [],
     });

@@ -45,7 +45,15 @@ describe("a page of an allowed origin", () => {
     for (const name of ["Link", "Location", "Retry-After", "Idempotent-Replayed"]) {
       expect(headers.get("access-control-expose-headers")!.split(", ")).toContain(name);
     }
-    expect(headers.get("vary")).toContain("Origin");
+    expect(headers.get("vary")).toBe("Origin, Accept, Accept-Encoding");
+  });
+
+  test("may read the answer to a poll that waited", async () => {
+    const poll = fetch(`${some.urls.public}/channels/prices`, { headers: { origin: APP } });
+    while (some.connections === 0) await new Promise(setImmediate);
+    await request(some, APP, POST);
+    const { status, headers } = await poll;
+    expect([status, headers.get("access-control-allow-origin")]).toEqual([200, APP]);
   });
 
   test("may read what went wrong", async () => {

@@ -2,10 +2,11 @@
 import { RequestError } from "../transport/errors.ts";
 
 /** Headers of answers that a page's script may read. */
-const EXPOSED = "ETag, Idempotent-Replayed, Link, Location, Retry-After, Tidewire-Gap";
+const EXPOSED =
+  "ETag, Idempotent-Replayed, Link, Location, Retry-After, Tidewire-Gap, Tidewire-Key";
 /** Headers that a page may send, where its browser does not ask for any by name. */
 const TAKEN = "Content-Type, Last-Event-ID, Idempotency-Key, Expect-Position";
-const VARY = { vary: "Origin, Accept" };
+const VARY = { vary: "Origin, Accept, Accept-Encoding" };
 
 export class Cors {
   readonly #allowed: "*" | ReadonlySet<string>;
@@ -29,6 +30,11 @@ export class Cors {
       "origin-not-allowed",
       `pages of ${origin} may not use this server; the config may say "server: { cors: [${JSON.stringify(origin)}] }"`,
     );
+  }
+
+  /** No answer has any of its headers. */
+  get isOff(): boolean {
+    return this.#allowed !== "*" && this.#allowed.size === 0;
   }
 
   /** Headers that let an allowed page read the answer; null when there are none to add. */

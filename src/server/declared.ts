@@ -26,6 +26,7 @@ export class Declarations {
   readonly all: readonly Declared[];
   readonly #byPath = new Directory<Declared>();
   readonly #byName = new Directory<Declared>();
+  #last: { readonly name: string; readonly match: ChannelMatch } | null = null;
   /** A plugin is new, or another than before: what it shares with others has to be one module for all. */
   readonly #hasOther: boolean;
 
@@ -79,12 +80,21 @@ export class Declarations {
 
   /** @param name Parameters percent-encoded where they have to be. */
   matchName(name: string): ChannelMatch | null {
-    return find(this.#byName, name, "channel name");
+    // Frames of one publisher come one behind the other, and each names its channel.
+    if (this.#last?.name === name) return this.#last.match;
+    const match = find(this.#byName, name, "channel name");
+    if (match) this.#last = { name, match };
+    return match;
   }
 }
 
 export function isOfPattern({ config }: Declared): boolean {
   return config.pattern.params.length > 0;
+}
+
+/** Whether its channels keep the newest message of each key. */
+export function keepsState({ config }: Declared): boolean {
+  return config.history.latestByKey ?? false;
 }
 
 /** Whether all but the plugins is the same. */

@@ -1,10 +1,11 @@
 /** A channel's history by GET: one message, or a page. */
-import { Cursor } from "../channel/cursor.ts";
+import { Cursor, type Step } from "../channel/cursor.ts";
 import type { Channel } from "../channel/channel.ts";
 import type { Message } from "../channel/message.ts";
 import {
   createEpoch,
   formatPosition,
+  formatStatePlace,
   parsePosition,
   type Position,
   type Start,
@@ -31,13 +32,17 @@ export async function servePage(
   if (channel === null) {
     // Where the client does not know a position, one of a life that never was: who goes on from either
     // is told of a gap, for there is no telling what was published meanwhile.
+    if (start.from === "state" && start.place) return page([], formatStatePlace(start.place), true);
     const shown = start.from === "after" ? start.position : { epoch: createEpoch(), offset: 0 };
     return page([], formatPosition(shown.epoch, shown.offset), start.from === "after");
   }
   // With no start given a page begins with the oldest: "live" has no history to show.
   const cursor = new Cursor(channel, start.from === "live" ? { from: "earliest" } : start);
-  const { messages, gap } = await cursor.read({ count: limit, bytes: PAGE_BYTES });
-  return page(messages, cursor.position, gap !== null);
+  let step: Step;
+  // An empty page is the end for whoever reads page by page: one where the state ends may have nothing in it.
+  do step = await cursor.read({ count: limit, bytes: PAGE_BYTES });
+  while (step.messages.length === 0 && step.gap === null && !cursor.isLevel);
+  return page(step.messages, cursor.position, step.gap !== null);
 }
 
 function page(messages: readonly Message[], next: string, gap: boolean): Response {
@@ -81,6 +86,11 @@ async function findMessage(channel: Channel, position: Position): Promise<Messag
   const { log } = channel;
   if (position.epoch !== log.epoch || position.offset < 1 || position.offset > log.top) return null;
   const { offset } = position;
-  const page = await log.read(offset - 1, { through: offset, count: 1, bytes: 0 });
-  return page.messages[0] ?? null;
+  const limit = { through: offset, count: 1, bytes: 0 };
+  const page = await log.read(offset - 1, limit);
+  if (page.messages[0]) return page.messages[0];
+  if (!log.keepsState) return null;
+  // Through all that there is: a state that was built of a part of the history goes no less far.
+  const state = await log.readState(offset - 1, { ...limit, through: log.top });
+  return state?.messages.find((message) => message.offset === offset) ?? null;
 }

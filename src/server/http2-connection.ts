@@ -48,7 +48,7 @@ export class Http2Connection {
     this.#limits = limits;
     this.#log = log;
     this.#resets = limits.resets.burst;
-    this.pushes = new Http2Pushes(session, this.wrote);
+    this.pushes = new Http2Pushes(session, this.wrote, () => this.#streams);
     // What goes wrong on one connection is its client's doing; the session is destroyed by then.
     session.on("error", (error) => log.debug("http2 connection failed", { error }));
     session.once("close", () => this.#stopIdle());
@@ -102,7 +102,7 @@ export class Http2Connection {
   }
 
   #isWriting(): boolean {
-    if (this.pushes.open > 0) return true;
+    if (this.pushes.isWriting) return true;
     for (const body of this.bodies) if (body.isWriting) return true;
     return false;
   }

@@ -86,12 +86,16 @@ export interface NodeClient extends Disposable {
   tell(line: string): void;
 }
 
-/** Runs a script of Node's own http2 client, under Node: Bun's is the same code as the server under test. */
-export async function runNode(url: string, script: string): Promise<NodeClient> {
+/**
+ * Runs a script of Node's own http2 client, under Node: Bun's is the same code as the server under test.
+ *
+ * @param command Runs a file, where it is to be another client.
+ */
+export async function runNode(url: string, script: string, command = "node"): Promise<NodeClient> {
   const folder = await mkdtemp(join(tmpdir(), "tidewire-http2-"));
   const file = join(folder, "client.mjs");
   await writeFile(file, PRELUDE + script);
-  const child = Bun.spawn(["node", file, url], {
+  const child = Bun.spawn([command, file, url], {
     stdin: "pipe",
     stdout: "pipe",
     stderr: "pipe",

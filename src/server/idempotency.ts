@@ -17,7 +17,7 @@ export interface Attempt<T> extends Keyed {
   /** Publishes. What fails or is refused is not kept: it may be tried again. */
   readonly publish: (receipt: Receipt) => Promise<T> | T;
   /** Answers as the first was answered. */
-  readonly again: (ids: readonly string[], note: string) => T;
+  readonly again: (kept: KeptReceipt) => T;
 }
 
 export class Idempotency {
@@ -39,7 +39,7 @@ export class Idempotency {
   run<T>(live: LiveChannel, attempt: Attempt<T>): Promise<T> {
     return this.alone(`${live.name}\0${attempt.key}`, async () => {
       const found = await this.find(live, attempt);
-      if (found) return attempt.again(idsOf(found), found.note);
+      if (found) return attempt.again(found);
       return attempt.publish(this.receipt(attempt, attempt.note));
     });
   }

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import http2 from "node:http2";
 import { connect } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { rawGet, sendRaw } from "./raw-http-testing.ts";
+import { connectTcp, rawGet, sendRaw } from "./raw-http-testing.ts";
 import { TestSocket } from "./socket-testing.ts";
 import { startTestServer, type TestConfig, type TestServer } from "./testing.ts";
 
@@ -85,6 +85,20 @@ describe("limits.connections_per_address", () => {
     (await openStream("/channels/news")).abort();
   });
 
+  test("holds from a reload on for polls that were held before", async () => {
+    const channels = { news: {} };
+    await start({ control, channels });
+    const url = `${server.urls.public}/channels/news`;
+    const polls = [fetch(url), fetch(url)];
+    await until(() => server.connections === 2);
+    expect((await report()).connections_per_address).toEqual({ limit: null, now: 2 });
+    await server.become({ control, channels, limits: { connectionsPerAddress: 2 } });
+    expect((await fetch(url)).status).toBe(429);
+    await post("/channels/news", "x");
+    for (const poll of polls) expect((await poll).status).toBe(200);
+    expect((await report()).connections_per_address).toEqual({ limit: 2, now: 0 });
+  });
+
   test("holds for connections of the HTTP/2 listener too", async () => {
     await start({
       channels: { news: {} },
@@ -135,6 +149,23 @@ describe("limits.polls", () => {
     expect(await (await waiting).text()).toBe("x");
     expect(await (await fetch(`${url}?after=earliest`)).text()).toBe("x");
     expect((await report()).polls).toEqual({ limit: 1, now: 0 });
+  });
+
+  test("counts no poll whose client left, however long it had been held", async () => {
+    await start({ control, channels: { news: {} } });
+    const open = () => connectTcp(server.urls.public, rawGet("/channels/news?wait=60"));
+    const early = await open();
+    const late = await open();
+    await until(() => server.connections === 2);
+    early.terminate();
+    // What is answered when it has waited long enough is answered by a look at all that are held.
+    await fetch(`${server.urls.public}/channels/news?wait=0.01`);
+    expect((await report()).polls.now).toBe(1);
+    // The request may be let go of by now: its end is heard of all the same.
+    Bun.gc(true);
+    late.terminate();
+    await until(() => server.connections === 0);
+    expect((await report()).polls.now).toBe(0);
   });
 });
 

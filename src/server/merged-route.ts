@@ -1,16 +1,19 @@
 /** `GET /channels?channel=a&channel=b`: one stream, or one poll, of many channels (DESIGN §5). */
 import type { MaybePromise } from "../channel/log.ts";
 import type { Config } from "../config/config.ts";
-import type { Log } from "../log.ts";
 import { RequestError } from "../transport/errors.ts";
+import { noState } from "../transport/start.ts";
 import { parseStarts } from "../transport/start-many.ts";
 import type { Listener, MergingTransport, Transport } from "../transport/transport.ts";
 import type { Admission } from "./admission.ts";
 import type { ChannelMatch, Channels } from "./channels.ts";
-import { ChannelClient, type ClientContext, type Peer } from "./client.ts";
+import { keepsState } from "./declared.ts";
+import { ChannelClient } from "./client.ts";
 import type { ConnectionCount } from "./connection-count.ts";
 import type { LiveChannel } from "./live-channel.ts";
+import type { Peer, RequestPeer } from "./peer.ts";
 import { unknownChannel } from "./problem.ts";
+import type { SubscribeContext } from "./subscribe-route.ts";
 import type { Target } from "./target.ts";
 
 /** Channels of one stream: a cursor of all has to fit into a header and a URL. */
@@ -18,24 +21,17 @@ export const MAX_MERGED = 100;
 /** Channels that are let go of while others are waited for are opened again. */
 const MAX_ROUNDS = 3;
 
-export interface MergedOptions extends ClientContext {
+export interface MergedOptions extends SubscribeContext {
   readonly config: Config;
-  readonly channels: Channels;
   readonly connections: ConnectionCount;
-  readonly admission: Admission;
-  readonly log: Log;
 }
 
 export interface MergedRequest {
   readonly request: Request;
   readonly target: Target;
   readonly listener: Listener;
-  readonly peer: Peer;
+  readonly peer: RequestPeer;
   readonly transport: Transport;
-  /** Checks that a further subscriber is taken; throws a `RequestError` when none is. */
-  readonly admit: () => void;
-  /** Waits for channels to open, as long as the server does not stop. */
-  readonly wait: <T>(opening: Promise<T>) => Promise<T>;
 }
 
 /** A channel that was asked for, under the name that its messages carry. */
@@ -54,7 +50,8 @@ export function serveMerged(
   options: MergedOptions,
   asked: MergedRequest,
 ): MaybePromise<Response | undefined> {
-  const { request, target, listener, peer, transport, admit, wait } = asked;
+  const { request, target, listener, peer, transport } = asked;
+  const { gate } = options;
   const { query, pathname } = target;
   const merging = checkTransport(transport);
   const limit = Math.min(MAX_MERGED, options.config.limits.subscriptions);
@@ -63,12 +60,16 @@ export function serveMerged(
   for (const one of wanted) checkExposed(one, transport.name);
   const names = written.map(({ name }) => name);
   const startOf = parseStarts(request, query, names, transport.name === "long-poll");
+  const hasState = wanted.some(({ match }) => keepsState(match.value));
+  if (query.get("after") === "state" && !hasState) throw noState(wanted[0]!.name);
+  // It may wait for its channels, and it is counted by its address then.
+  peer.outlive();
   const { address } = peer;
   const serve = (lives: readonly LiveChannel[]) => {
     // In the same turn as the transport takes it: what held when it came may not hold any more.
-    admit();
+    gate.check(peer);
     // Counted once, whatever it subscribes to.
-    const context = { ...options, connections: { add: () => {} } };
+    const context = { ...options, connections: { hold: () => {}, release: () => {} } };
     return merging.serveMerged({
       request,
       query,
@@ -77,19 +78,19 @@ export function serveMerged(
       accesses: lives.map((live) => new ChannelClient(live, peer, transport.name, context)),
       startOf,
       connection: {
-        connect: () => options.connections.add(1, address),
-        disconnect: () => options.connections.add(-1, address),
+        connect: () => options.connections.hold(peer),
+        disconnect: () => options.connections.release(peer),
       },
     });
   };
   // Whom it would refuse opens no channel.
-  admit();
+  gate.check(peer);
   const lives = openAll(options, wanted, peer, transport.name, 1);
   if (!(lives instanceof Promise)) return serve(lives);
   // While it waits it counts as one, like anybody who waits for a verdict.
   options.connections.add(1, address);
   const waited = lives.finally(() => options.connections.add(-1, address));
-  return wait(waited).then((late) => {
+  return gate.wait(waited).then((late) => {
     // Nobody is to be told of one who has gone.
     if (request.signal.aborted) {
       throw new RequestError(400, "client-gone", "the client left before it was answered");

@@ -189,7 +189,7 @@ describe("a client starts", () => {
   const bad: [string, string, Record<string, string>?][] = [
     [
       "?after=yesterday",
-      'after is "yesterday"; it must be the id of a message, such as "mfz3k9-42", or "earliest"',
+      'after is "yesterday"; it must be the id of a message, such as "mfz3k9-42", "earliest" or "state"',
     ],
     ["?after=abc-01", 'after is "abc-01"; it must be'],
     ["?after=abc-1e3", 'after is "abc-1e3"; it must be'],

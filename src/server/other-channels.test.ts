@@ -577,7 +577,7 @@ describe("a publish that is refused", () => {
       { limits: { waiting: 1 } },
     );
     const first = post("slow", 1);
-    while (server.channels.peek("slow")!.isIdle(Infinity)) await settled();
+    while (server.channels.peek("slow")!.isIdle(Infinity, false)) await settled();
     await refusal("slow").catch(() => {});
     gate.resolve();
     await first;

@@ -80,9 +80,9 @@ export class PatternChannels {
 
   /** Lets go of those that nobody uses. */
   sweep(now: number): void {
-    const { live, letGo } = this.#host;
+    const { live, letGo, isDurable } = this.#host;
     for (const one of live.values()) {
-      if (!isOfPattern(one.declared) || !one.isIdle(now)) continue;
+      if (!isOfPattern(one.declared) || !one.isIdle(now, isDurable)) continue;
       void letGo(one).then(() => this.count--);
     }
   }

@@ -1,5 +1,5 @@
 /** Errors as `application/problem+json` (RFC 9457). */
-import { ChannelError, PositionError, SchemaError } from "../channel/errors.ts";
+import { ChannelError, PositionError, SchemaError, StateFullError } from "../channel/errors.ts";
 import type { Log } from "../log.ts";
 import { PluginError } from "../plugin/errors.ts";
 import { WorkerDownError } from "../plugin/isolate/worker-errors.ts";
@@ -34,6 +34,10 @@ export function toRequestError(error: unknown, log: Log): RequestError {
   if (error instanceof PositionError) {
     const { code, message, expected, position } = error;
     return new RequestError(409, code, message, { extra: { expected, position } });
+  }
+  if (error instanceof StateFullError) {
+    const { code, message, keys, bytes } = error;
+    return new RequestError(409, code, message, { extra: { keys, bytes } });
   }
   if (error instanceof ChannelError) {
     const retry = { headers: { "retry-after": "1" }, closeCode: CLOSE.tryLater };

@@ -2,24 +2,36 @@
 import type { MaybePromise } from "../channel/log.ts";
 import type { Config } from "../config/config.ts";
 import type { Log } from "../log.ts";
+import type { Codings } from "../transport/coding/codings.ts";
 import { RequestError } from "../transport/errors.ts";
-import { parseStart } from "../transport/start.ts";
-import type { Exchange, Listener, ManyExchange, Transport } from "../transport/transport.ts";
+import { checkStart, parseStart } from "../transport/start.ts";
+import type { Listener, Transport } from "../transport/transport.ts";
 import type { WebSocketTransport } from "../transport/websocket.ts";
 import type { Admission } from "./admission.ts";
 import type { ChannelMatch, Channels } from "./channels.ts";
-import { ChannelClient, createPeer, type Peer } from "./client.ts";
+import { keepsState } from "./declared.ts";
+import { encodeResponse } from "./coded-response.ts";
 import type { ConnectionCount } from "./connection-count.ts";
 import { Cors } from "./cors.ts";
-import type { Idempotency } from "./idempotency.ts";
-import type { PublishRate } from "./publish-rate.ts";
+import { Gate } from "./gate.ts";
 import { serveMessage, servePage } from "./history.ts";
-import type { LiveChannel } from "./live-channel.ts";
+import type { Idempotency } from "./idempotency.ts";
+import { KnownUrls } from "./known-urls.ts";
 import { serveMerged } from "./merged-route.ts";
-import { methodNotAllowed, problem, toRequestError, unknownChannel } from "./problem.ts";
+import { RequestPeer, type AddressOf, type Peer } from "./peer.ts";
+import { methodNotAllowed, problem, toRequestError } from "./problem.ts";
+import type { PublishRate } from "./publish-rate.ts";
 import { servePublish } from "./publish-route.ts";
 import type { ServeStatic } from "./static.ts";
-import { readTarget, type Target } from "./target.ts";
+import {
+  chooseTransport,
+  findByName,
+  notExposed,
+  openerOf,
+  serveSubscription,
+  type SubscribeContext,
+} from "./subscribe-route.ts";
+import type { Target } from "./target.ts";
 
 export interface PublicRoutesOptions {
   readonly config: Config;
@@ -31,6 +43,7 @@ export interface PublicRoutesOptions {
   readonly admission: Admission;
   readonly publishRate: PublishRate;
   readonly idempotency: Idempotency;
+  readonly codings: Codings;
   readonly serveStatic: ServeStatic | null;
   readonly log: Log;
 }
@@ -38,48 +51,58 @@ export interface PublicRoutesOptions {
 /** The listener that took a request, and who sent it. */
 export interface Arrival {
   readonly listener: Listener;
-  readonly address: string;
+  readonly addressOf: AddressOf;
 }
 
 const CHANNEL_METHODS = ["GET", "POST", "OPTIONS"];
 const READ_METHODS = ["GET", "HEAD", "OPTIONS"];
 
 export class PublicRoutes {
-  #options: PublicRoutesOptions;
+  #context: PublicRoutesOptions & SubscribeContext;
+  readonly #urls: KnownUrls;
   #cors: Cors;
-  /** Subscribers whose channel is opening. */
-  readonly #waiting = new Set<(error: RequestError) => void>();
-  #isStopping = false;
 
   constructor(options: PublicRoutesOptions) {
-    this.#options = options;
+    this.#context = {
+      ...options,
+      gate: new Gate(options.connections),
+      refuse: (error) => problem(toRequestError(error, options.log)),
+    };
+    this.#urls = new KnownUrls(options.channels);
     this.#cors = new Cors(options.config.server.cors);
   }
 
   /** Lets another config hold for the requests that come from here on. */
   update(changed: Pick<PublicRoutesOptions, "config" | "serveStatic">): void {
-    this.#options = { ...this.#options, ...changed };
+    this.#context = { ...this.#context, ...changed };
+    this.#urls.forget();
     this.#cors = new Cors(changed.config.server.cors);
   }
 
   /** From here on no further subscriber is taken; publishes and reads are still answered. */
   refuseSubscribers(): void {
-    this.#isStopping = true;
-    for (const refuse of this.#waiting) refuse(stopping());
+    this.#context.gate.close();
   }
 
   /** Answers a request; a WebSocket gives nothing. Never throws. */
   handle(request: Request, arrival: Arrival): MaybePromise<Response | undefined> {
-    const fail = (error: unknown) =>
-      this.#withCors(request, problem(toRequestError(error, this.#options.log)));
     try {
-      const response = this.#route(request, arrival);
-      return response instanceof Promise
-        ? response.then((late) => this.#withCors(request, late), fail)
-        : this.#withCors(request, response);
+      return this.#route(request, arrival);
     } catch (error) {
-      return fail(error);
+      return this.#withCors(request, this.#context.refuse(error));
     }
+  }
+
+  /** Gives an answer its last headers, and what failed an answer. */
+  #finish(
+    request: Request,
+    response: MaybePromise<Response | undefined>,
+  ): MaybePromise<Response | undefined> {
+    if (!(response instanceof Promise)) return this.#withCors(request, response);
+    return response.then(
+      (late) => this.#withCors(request, late),
+      (error) => this.#withCors(request, this.#context.refuse(error)),
+    );
   }
 
   #withCors(request: Request, response: Response | undefined): Response | undefined {
@@ -89,120 +112,88 @@ export class PublicRoutes {
   }
 
   #route(request: Request, arrival: Arrival): MaybePromise<Response | undefined> {
-    const target = readTarget(request);
-    const { pathname } = target;
+    const { target, match } = this.#urls.read(request);
     if (request.method === "POST" || isUpgrade(request)) this.#cors.check(request, target.origin);
-    if (pathname === "/channels") return this.#many(request, target, arrival);
-    const match = this.#options.channels.match(pathname);
-    if (match) {
-      if (request.method === "OPTIONS") return this.#cors.preflight(request, CHANNEL_METHODS);
-      const peer = createPeer(request, target.query, arrival.address);
-      return this.#channel(match, request, target, arrival, peer);
+    if (target.pathname === "/channels") {
+      return this.#finish(request, this.#many(request, target, arrival));
     }
-    return this.#messages(request, target, arrival) ?? this.#static(request, target, arrival);
+    if (match && request.method === "GET") return this.#subscribe(match, request, target, arrival);
+    return this.#finish(
+      request,
+      match
+        ? this.#channel(match, request, target, arrival)
+        : (this.#messages(request, target, arrival) ?? this.#static(request, target, arrival)),
+    );
   }
 
+  /** All but a GET. */
   #channel(
     match: ChannelMatch,
     request: Request,
     target: Target,
     arrival: Arrival,
-    peer: Peer,
   ): MaybePromise<Response | undefined> {
-    if (request.method === "POST") {
-      const hold = (seconds: number) => arrival.listener.hold(request, seconds);
-      return servePublish(this.#options, match, { request, target, peer, hold });
+    const { listener } = arrival;
+    const { method } = request;
+    if (method === "OPTIONS") return this.#cors.preflight(request, CHANNEL_METHODS);
+    if (method === "POST") {
+      const hold = (seconds: number) => listener.hold(request, seconds);
+      const peer = peerOf(request, target, arrival);
+      return servePublish(this.#context, match, { request, target, peer, hold });
     }
-    if (request.method !== "GET") {
-      const refusal = methodNotAllowed(request.method, CHANNEL_METHODS);
-      return this.#fileOr(refusal, request, target, arrival);
-    }
+    const refusal = methodNotAllowed(method, CHANNEL_METHODS);
+    return this.#fileOr(refusal, request, target, arrival);
+  }
+
+  #subscribe(
+    match: ChannelMatch,
+    request: Request,
+    target: Target,
+    arrival: Arrival,
+  ): MaybePromise<Response | undefined> {
+    const { listener } = arrival;
     const asked = target.query.get("transport");
-    const transport = this.#choose(request, asked, arrival.listener);
-    const { transports, name } = match.value.config;
-    if (!transports.some((exposed) => exposed === transport.name)) {
-      const refusal = new RequestError(
-        406,
-        "transport-not-exposed",
-        `channel "${name}" does not expose ${transport.name}; it exposes ${transports.join(", ")}`,
-        { extra: { transports } },
-      );
+    const transport = chooseTransport(this.#context.transports, asked, request, listener);
+    const refusal = notExposed(match, transport.name);
+    if (refusal) {
       if (asked !== null) throw refusal;
       // A page may stand at the same URL as a channel that it opens a WebSocket to.
-      return this.#fileOr(refusal, request, target, arrival);
+      return this.#finish(request, this.#fileOr(refusal, request, target, arrival));
     }
-    const start = parseStart(request, target.query, transport.name === "long-poll");
-    const { open } = this.#opener(peer);
-    const serve = (live: LiveChannel) => {
-      // In the same turn as the transport takes it: what held when it came may not hold any more.
-      this.#admit(peer.address);
-      const client = this.#client(live, peer, transport.name);
-      return transport.serve({
-        request,
-        query: target.query,
-        channel: live.channel,
-        path: target.pathname,
-        start,
-        listener: arrival.listener,
-        subscriber: client,
-        submit: submitBy(client),
-        reopen: reopenBy(open, live.name),
-      });
-    };
-    // Whom it would refuse opens no channel.
-    this.#admit(peer.address);
-    const visit = { peer, action: "subscribe", transport: transport.name, isNew: true } as const;
-    const live = this.#options.admission.open(match, visit);
-    if (!(live instanceof Promise)) return serve(live);
-    return this.#untilStop(live).then((late) => {
-      // Nobody is to be told of one who has gone.
-      if (request.signal.aborted) throw gone();
-      return serve(late);
-    });
+    const peer = new RequestPeer(request, target, arrival.addressOf);
+    const subscription = { match, request, target, listener, peer, transport };
+    const response = serveSubscription(this.#context, subscription);
+    // A promise of its own for each poll that is held would cost as much as what it looks for.
+    return this.#cors.isOff ? response : this.#finish(request, response);
   }
 
   /** One socket, stream or poll for many channels. */
   #many(request: Request, target: Target, arrival: Arrival): MaybePromise<Response | undefined> {
     if (request.method === "OPTIONS") return this.#cors.preflight(request, ["GET", "OPTIONS"]);
     if (request.method !== "GET") throw methodNotAllowed(request.method, ["GET", "OPTIONS"]);
-    if (!isUpgrade(request)) return this.#merged(request, target, arrival);
-    this.#admit(arrival.address);
-    const peer = createPeer(request, target.query, arrival.address);
-    return this.#options.websocket.serveMany({
+    const { listener } = arrival;
+    const peer = peerOf(request, target, arrival);
+    if (!isUpgrade(request)) return this.#merged(request, target, listener, peer);
+    this.#context.gate.check(peer);
+    const { channels, websocket } = this.#context;
+    return websocket.serveMany({
       request,
-      listener: arrival.listener,
-      nameOf: (name) => this.#options.channels.nameOf(this.#find(name)),
-      ...this.#opener(peer),
+      listener,
+      nameOf: (name) => channels.nameOf(findByName(channels, name)),
+      open: openerOf(this.#context, peer),
     });
   }
 
-  /** Opens channels for one WebSocket, by what is declared then. Keeps its peer alive, and no request. */
-  #opener(peer: Peer): Pick<ManyExchange, "open"> {
-    return {
-      open: async (name, action, ways) => {
-        const match = this.#find(name);
-        const { transports, name: declared } = match.value.config;
-        if (!transports.includes("websocket")) {
-          throw new RequestError(
-            406,
-            "transport-not-exposed",
-            `channel "${declared}" does not expose websocket; it exposes ${transports.join(", ")}`,
-          );
-        }
-        const visit = { peer, action, transport: "websocket", isNew: false };
-        const live = await this.#options.admission.open(match, visit);
-        const client = this.#client(live, peer, "websocket");
-        client.answerBy(ways);
-        return client;
-      },
-    };
-  }
-
   /** One stream, or one poll, for many channels. */
-  #merged(request: Request, target: Target, arrival: Arrival): MaybePromise<Response | undefined> {
+  #merged(
+    request: Request,
+    target: Target,
+    listener: Listener,
+    peer: RequestPeer,
+  ): MaybePromise<Response | undefined> {
     const { query } = target;
     const asked = query.get("transport");
-    const transport = this.#choose(request, asked, arrival.listener);
+    const transport = chooseTransport(this.#context.transports, asked, request, listener);
     const isPlain = asked === null && transport.name === "long-poll" && !query.has("channel");
     if (isPlain || transport.name === "websocket") {
       throw new RequestError(
@@ -212,51 +203,20 @@ export class PublicRoutes {
         { headers: { upgrade: "websocket" } },
       );
     }
-    const peer = createPeer(request, query, arrival.address);
-    return serveMerged(this.#options, {
-      request,
-      target,
-      listener: arrival.listener,
-      peer,
-      transport,
-      admit: () => this.#admit(arrival.address),
-      wait: (opening) => this.#untilStop(opening),
-    });
-  }
-
-  /** @throws {RequestError} 404 when no channel has this name. */
-  #find(name: string): ChannelMatch {
-    const match = this.#options.channels.matchName(name);
-    if (match) return match;
-    throw unknownChannel(name);
-  }
-
-  /** @throws {RequestError} 503 when no further subscriber is taken, 429 when none of this address is. */
-  #admit(address: string): void {
-    this.#options.connections.check(address);
-    if (this.#isStopping) throw stopping();
-  }
-
-  /** Waits for a channel to open. A subscriber that waits is told when the server stops. */
-  #untilStop<T>(opening: Promise<T>): Promise<T> {
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    this.#waiting.add(reject);
-    const ended = () => this.#waiting.delete(reject);
-    opening.then(resolve, reject).then(ended, ended);
-    return promise;
+    return serveMerged(this.#context, { request, target, listener, peer, transport });
   }
 
   /** `<channel>/messages` and `<channel>/messages/<id>`; null when the path is neither. */
   #messages(request: Request, target: Target, arrival: Arrival): Promise<Response> | null {
     const found = /^(.*)\/messages(?:\/([^/]*))?$/.exec(target.pathname);
-    const match = found && this.#options.channels.match(found[1] === "" ? "/" : found[1]!);
+    const match = found && this.#context.channels.match(found[1] === "" ? "/" : found[1]!);
     if (!match) return null;
     if (!READ_METHODS.includes(request.method))
       throw methodNotAllowed(request.method, READ_METHODS);
     if (request.method === "OPTIONS") {
       return Promise.resolve(this.#cors.preflight(request, READ_METHODS));
     }
-    const peer = createPeer(request, target.query, arrival.address);
+    const peer = peerOf(request, target, arrival);
     return this.#history(match, found[2], request, peer);
   }
 
@@ -266,9 +226,10 @@ export class PublicRoutes {
     request: Request,
     peer: Peer,
   ): Promise<Response> {
-    const { channels, admission } = this.#options;
+    const { channels, admission, codings } = this.#context;
     const { query } = peer;
     const start = parseStart(request, query, false);
+    checkStart(start, match.value.config.name, keepsState(match.value));
     const visit = { peer, action: "subscribe", transport: "history", isNew: false } as const;
     // Reading brings no channel to life, for one that is not alive keeps nothing: unless the broker does,
     // or it has plugins, of which one may have to be asked. Who is denied must not learn either whether it
@@ -277,8 +238,11 @@ export class PublicRoutes {
       ? admission.open(match, visit)
       : channels.find(match));
     const channel = live?.channel ?? null;
-    if (id !== undefined) return serveMessage(channel, channels.nameOf(match), id);
-    return servePage(channel, start, query);
+    const response =
+      id === undefined
+        ? await servePage(channel, start, query)
+        : await serveMessage(channel, channels.nameOf(match), id);
+    return encodeResponse(response, request, codings);
   }
 
   #static(request: Request, target: Target, arrival: Arrival): Promise<Response> {
@@ -297,49 +261,19 @@ export class PublicRoutes {
     { pathname }: Target,
     { listener }: Arrival,
   ): Promise<Response> {
-    const { serveStatic } = this.#options;
+    const { serveStatic } = this.#context;
     if (serveStatic === null || !["GET", "HEAD"].includes(request.method)) throw refusal;
     const file = await serveStatic(request, pathname, listener.push(request));
     if (file) return file;
     throw refusal;
   }
-
-  #choose(request: Request, asked: string | null, listener: Listener): Transport {
-    const { transports } = this.#options;
-    if (asked === null) return transports.find((one) => one.matches(request, listener))!;
-    const transport = transports.find(({ name }) => name === asked);
-    if (transport) return transport;
-    throw new RequestError(
-      400,
-      "unknown-transport",
-      `transport is ${JSON.stringify(asked.slice(0, 80))}; it must be one of ${transports.map(({ name }) => name).join(", ")}`,
-    );
-  }
-
-  #client(live: LiveChannel, peer: Peer, transport: string): ChannelClient {
-    return new ChannelClient(live, peer, transport, this.#options);
-  }
 }
 
-function stopping(): RequestError {
-  return new RequestError(503, "stopping", "the server stops; come back to another, or later", {
-    headers: { "retry-after": "1", connection: "close" },
-  });
-}
-
-/** Nobody reads it. */
-function gone(): RequestError {
-  return new RequestError(400, "client-gone", "the client left before the request was answered");
-}
-
-/** Made here, so that it keeps the client alone alive, and not the request that it came with. */
-function submitBy(client: ChannelClient): ChannelClient["submit"] {
-  return (draft, terms) => client.submit(draft, terms);
-}
-
-/** As `submitBy`. */
-function reopenBy(open: ManyExchange["open"], name: string): Exchange["reopen"] {
-  return (action, ways) => open(name, action, ways);
+/** What is asked for here may take longer than its request. */
+function peerOf(request: Request, target: Target, { addressOf }: Arrival): RequestPeer {
+  const peer = new RequestPeer(request, target, addressOf);
+  peer.outlive();
+  return peer;
 }
 
 function isUpgrade(request: Request): boolean {

@@ -66,7 +66,9 @@ export async function servePublish(
   client.answerBy({ send: (data) => answer.add(data), close: () => {} });
   const publish = async (terms?: Terms) => {
     const messages = await live.submit(drafts, client, terms);
-    return answer.write(messages.map(({ id }) => id));
+    const first = messages[0]?.offset ?? 1;
+    const { epoch } = live.channel.log;
+    return answer.write({ epoch, first, last: first + messages.length - 1 });
   };
   try {
     if (key === null) return await publish(expect === undefined ? undefined : { expect });
@@ -75,7 +77,7 @@ export async function servePublish(
       fingerprint: fingerprint(),
       note: () => answer.note(),
       publish: (receipt) => publish({ expect, receipt }),
-      again: (ids, note) => answer.again(ids, note),
+      again: (kept) => answer.again(kept, kept.note),
     });
   } finally {
     client.answered();

@@ -179,7 +179,10 @@ function commit(
     else if (!isSame) {
       one.become({ declared: match.value, params: match.params, plugins: one.plugins });
     }
-    if (!isSame) one.channel.log.retain(one.config.history);
+    if (!isSame) {
+      one.channel.log.retain(one.config.history);
+      one.channel.slow = one.config.slow;
+    }
     if (!isSame || host.hasOtherRules) one.channel.line.update(host.rules(one));
   }
   for (const [name, one] of added) {

@@ -21,6 +21,17 @@ const FIXED: readonly Fixed[] = [
     }),
   })),
   {
+    key: "server.compression.websocket",
+    of: ({ server }) => server.compression.websocket,
+    keep: (config, { server: { compression } }) => ({
+      ...config,
+      server: {
+        ...config.server,
+        compression: { ...config.server.compression, websocket: compression.websocket },
+      },
+    }),
+  },
+  {
     key: "control.listen",
     of: ({ control }) => control?.listen ?? null,
     // A token, or none, is right for the address that it is written for, and may open another to everyone.

@@ -8,6 +8,7 @@ import type { LoadedPlugin } from "../plugin/load.ts";
 import { Admission } from "./admission.ts";
 import { loadTls } from "./certificate.ts";
 import { createBroker } from "./broker.ts";
+import { Codings } from "../transport/coding/codings.ts";
 import { Channels } from "./channels.ts";
 import { ConnectionCount } from "./connection-count.ts";
 import { listenControl, type ControlListener } from "./control.ts";
@@ -90,7 +91,19 @@ interface Parts {
 async function serve({ config, log, broker, values, channels }: Parts): Promise<RunningServer> {
   const { limits, server: served } = config;
   let current = config;
+  const codings = new Codings({
+    get http() {
+      return current.server.compression.http;
+    },
+    get websocket() {
+      return current.server.compression.websocket;
+    },
+    get minBytes() {
+      return current.server.compression.minBytes;
+    },
+  });
   const transports = createTransports({
+    codings,
     limits: {
       get subscriptions() {
         return current.limits.subscriptions;
@@ -104,7 +117,9 @@ async function serve({ config, log, broker, values, channels }: Parts): Promise<
     retryMs: config.sse.retryMs,
     heartbeatMs: config.sse.heartbeatMs,
   });
-  const connections = new ConnectionCount(limits.connections, limits.connectionsPerAddress);
+  const connections = new ConnectionCount(limits.connections, limits.connectionsPerAddress, () =>
+    transports.longPoll.look(),
+  );
   const publishRate = new PublishRate(limits.publishes);
   const idempotency = new Idempotency(config.idempotency.windowMs);
   let serveStatic = served.static && createStatic(served.static.root, served.static.push);
@@ -123,6 +138,7 @@ async function serve({ config, log, broker, values, channels }: Parts): Promise<
     }),
     publishRate,
     idempotency,
+    codings,
     serveStatic,
     log,
   });
@@ -144,6 +160,7 @@ async function serve({ config, log, broker, values, channels }: Parts): Promise<
         routes,
         bufferBytes: limits.buffer,
         messageBytes: limits.message,
+        deflate: served.compression.websocket,
         onSocket: (change, address) => connections.add(change, address),
       }),
     );
@@ -159,7 +176,8 @@ async function serve({ config, log, broker, values, channels }: Parts): Promise<
         maxStreams: limits.http2.streams,
         maxHeaderBytes: limits.headers,
         limits: { resets: limits.http2.resets },
-        handle: (request, listener, address) => routes.handle(request, { listener, address }),
+        handle: (request, listener, address) =>
+          routes.handle(request, { listener, addressOf: () => address }),
         answerError: (error) => problem(toRequestError(error, log)),
         log,
       }).catch((error) => {

@@ -1,6 +1,7 @@
 /** Servers for tests: a real one on a free port of 127.0.0.1, from a few words of config. */
 import { parsePath, parsePattern } from "../channel/directory.ts";
 import {
+  CODING_NAMES,
   TRANSPORT_NAMES,
   type ChannelConfig,
   type Config,
@@ -33,9 +34,10 @@ export type TestConfig = DeepPartial<Omit<Config, "channels">> & {
 /** A config as the loader would give it, with `overrides` on top of its defaults. */
 export function testConfig({ channels, ...overrides }: TestConfig): Config {
   const listen = { hostname: "127.0.0.1", port: 0 };
+  const compression = { http: CODING_NAMES, websocket: false, minBytes: 1024 };
   const base: Omit<Config, "channels"> = {
     file: `${import.meta.dir}/tidewire.yaml`,
-    server: { listen, tls: null, http2Push: null, static: null, cors: [] },
+    server: { listen, tls: null, http2Push: null, static: null, cors: [], compression },
     control: null,
     broker: { use: "memory" },
     store: { use: "memory" },
@@ -65,6 +67,7 @@ export function testConfig({ channels, ...overrides }: TestConfig): Config {
       transports: TRANSPORT_NAMES,
       history: { size: 100, ttlMs: 600_000 },
       publish: "clients",
+      slow: "disconnect",
       schema: null,
       ...channel,
       name,

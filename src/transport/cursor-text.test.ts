@@ -5,7 +5,7 @@ import { createEpoch } from "../channel/position.ts";
 import { cursorsOf, CursorText, formatCursor, type CursorEntry } from "./cursor-text.ts";
 import { RequestError } from "./errors.ts";
 
-const place: fc.Arbitrary<Place> = fc.record({
+const plain: fc.Arbitrary<Place> = fc.record({
   position: fc.record({
     epoch: fc.oneof(
       fc.constant(null).map(() => createEpoch()),
@@ -16,6 +16,13 @@ const place: fc.Arbitrary<Place> = fc.record({
   }),
   isSilent: fc.boolean(),
 });
+
+const place: fc.Arbitrary<Place> = fc
+  .tuple(plain, fc.option(fc.oneof(fc.nat(300), fc.constant(2 ** 40)), { freq: 3 }))
+  .map(([{ position, isSilent }, left]) => {
+    if (left === null || position.offset > 1e14) return { position, isSilent };
+    return { position, isSilent: false, through: position.offset + left };
+  });
 
 const entries = fc.uniqueArray(
   fc.record({ name: fc.string({ minLength: 1, maxLength: 40 }), place }),
@@ -37,6 +44,16 @@ describe("formatCursor() and CursorText", () => {
         }
       }),
     );
+  });
+
+  test("leave a cursor without a place within a snapshot as it always was", () => {
+    const entry = (name: string, offset: number, isSilent: boolean): CursorEntry => ({
+      name,
+      place: { position: { epoch: "mfz3k9", offset }, isSilent },
+    });
+    const text = formatCursor([entry("a", 42, false), entry("b", 7, true)]);
+    expect(text).toBe("v1.Aob35DeoAZKPnI4K6dcfXh0A");
+    expect(read(text).find("b", "mfz3k9")).toEqual(entry("b", 7, true).place);
   });
 
   test("write the cursors of a batch as they would each by itself", () => {

@@ -3,17 +3,26 @@
  *
  * `v1.` and, in base64url, how many channels there are, and for each: four bytes that stand for its name, then its place. So a
  * cursor stays small whatever the channels are called: about 10 bytes a channel where they came to life
- * together, 20 at most with positions that Tidewire made. Names are not in it, for the request has them: a
+ * together, 20 at most with positions that Tidewire made. Where some are within a snapshot of their state, the
+ * count is so much larger that it says so, and after all of them comes how many those are, and for each its
+ * index, and how far the snapshot goes beyond its place. Names are not in it, for the request has them: a
  * channel that the request adds is not in the cursor, and one that it leaves out is not looked for.
  */
 import type { Place } from "../channel/lane.ts";
-import { parsePosition, type Position } from "../channel/position.ts";
+import {
+  formatStatePlace,
+  parsePosition,
+  parseStatePlace,
+  type Position,
+} from "../channel/position.ts";
 import { RequestError } from "./errors.ts";
 
 const PREFIX = "v1.";
 /** How a place is written, in the two low bits of its first number. */
 const SILENT = 1;
 const OTHER_EPOCH = 2;
+/** Added to the number of channels where some are within a snapshot: far more than a stream carries. */
+const HAS_STATE = 2 ** 20;
 /** Whether this is an epoch as Tidewire makes them, which a number can stand for. */
 const NUMERIC = /^[1-9a-z][0-9a-z]{0,9}$/;
 
@@ -30,9 +39,11 @@ export interface CursorEntry {
  */
 export function formatCursor(entries: readonly CursorEntry[]): string {
   const bytes: number[] = [];
-  writeNumber(bytes, entries.length);
+  const inState = indexesInState(entries);
+  writeNumber(bytes, entries.length + (inState.length > 0 ? HAS_STATE : 0));
   let epoch = 0;
   for (const entry of entries) epoch = writeEntry(bytes, entry, epoch);
+  writeStates(bytes, entries, inState);
   return PREFIX + Buffer.from(bytes).toString("base64url");
 }
 
@@ -48,7 +59,8 @@ export function cursorsOf(
   // The epochs are written one by the difference to the other, so all but the offset is the same.
   const index = entries.findIndex((entry) => entry.name === name);
   const before: number[] = [];
-  writeNumber(before, entries.length);
+  const inState = indexesInState(entries).filter((other) => other !== index);
+  writeNumber(before, entries.length + (inState.length > 0 ? HAS_STATE : 0));
   let last = 0;
   for (const entry of entries.slice(0, index)) last = writeEntry(before, entry, last);
   const head = Buffer.from(before);
@@ -60,6 +72,7 @@ export function cursorsOf(
     if (tail === null || tailEpoch !== position.epoch) {
       const after: number[] = [];
       for (const entry of entries.slice(index + 1)) next = writeEntry(after, entry, next);
+      writeStates(after, entries, inState);
       tail = Buffer.from(after);
       tailEpoch = position.epoch;
     }
@@ -125,11 +138,35 @@ function writeEntry(bytes: number[], { name, place }: CursorEntry, last: number)
   return last;
 }
 
+/** Those whose place is within a snapshot. */
+function indexesInState(entries: readonly CursorEntry[]): number[] {
+  const indexes: number[] = [];
+  for (let i = 0; i < entries.length; i++) {
+    if (entries[i]!.place.through !== undefined) indexes.push(i);
+  }
+  return indexes;
+}
+
+function writeStates(
+  bytes: number[],
+  entries: readonly CursorEntry[],
+  inState: readonly number[],
+): void {
+  if (inState.length === 0) return;
+  writeNumber(bytes, inState.length);
+  for (const index of inState) {
+    const { position, through } = entries[index]!.place;
+    writeNumber(bytes, index);
+    writeNumber(bytes, through! - position.offset);
+  }
+}
+
 function readEntries(text: string): Map<number, Place[]> | null {
   if (!/^[\w-]*$/.test(text)) return null;
   const reader = new Reader(Buffer.from(text, "base64url"));
-  const places = new Map<number, Place[]>();
-  const count = reader.number();
+  const entries: { readonly hash: number; place: Place }[] = [];
+  const written = reader.number() ?? -1;
+  const count = written >= HAS_STATE ? written - HAS_STATE : written;
   let last = 0;
   for (let i = 0; i !== count; i++) {
     const hash = reader.hash();
@@ -147,12 +184,28 @@ function readEntries(text: string): Map<number, Place[]> | null {
     // What comes from a client is checked as any other.
     const position = epoch === null ? null : parsePosition(`${epoch}-${Math.floor(first / 4)}`);
     if (position === null) return null;
-    const place = { position, isSilent: (flags & SILENT) !== 0 };
+    entries.push({ hash, place: { position, isSilent: (flags & SILENT) !== 0 } });
+  }
+  const inState = written >= HAS_STATE ? reader.number() : 0;
+  for (let i = 0; i !== inState; i++) {
+    const entry = entries[reader.number() ?? -1];
+    const left = reader.number();
+    if (!entry || left === null) return null;
+    const { position } = entry.place;
+    // Checked as any other, too.
+    const text = formatStatePlace({ position, through: position.offset + left });
+    const place = parseStatePlace(text);
+    if (place === null) return null;
+    entry.place = { ...place, isSilent: false };
+  }
+  if (!reader.isAtEnd) return null;
+  const places = new Map<number, Place[]>();
+  for (const { hash, place } of entries) {
     const same = places.get(hash);
     if (same) same.push(place);
     else places.set(hash, [place]);
   }
-  return reader.isAtEnd ? places : null;
+  return places;
 }
 
 /** Numbers of seven bits a byte, the low ones first, up to 2^53. */

@@ -13,9 +13,9 @@ describe("encodeEnvelope()", () => {
     );
   });
 
-  test("leaves the event out where there is none, and never tells the key", () => {
-    expect(encodeEnvelope(message({ data: 1, key: "secret" }))).toBe(
-      '{"id":"abc-7","channel":"chat/\\"a\\"","time":1000,"data":1}',
+  test("leaves the event out where there is none, and tells the key where there is one", () => {
+    expect(encodeEnvelope(message({ data: 1, key: 'a"b' }))).toBe(
+      '{"id":"abc-7","channel":"chat/\\"a\\"","key":"a\\"b","time":1000,"data":1}',
     );
   });
 

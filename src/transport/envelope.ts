@@ -1,4 +1,4 @@
-/** The envelope framing: a message as JSON with its id, channel, event and time beside the data. */
+/** The envelope framing: a message as JSON with its id, channel, event, key and time beside the data. */
 import type { Message } from "../channel/message.ts";
 
 /** The media type that asks for envelope framing. */
@@ -7,10 +7,11 @@ export const ENVELOPE_TYPE = "application/vnd.tidewire+json";
 /** The members of an envelope, without the braces: data that is JSON is put in as it was published. */
 function members(message: Message): string {
   const event = message.event === undefined ? "" : `,"event":${JSON.stringify(message.event)}`;
+  const key = message.key === undefined ? "" : `,"key":${JSON.stringify(message.key)}`;
   // Without it a reader could not tell bytes from text.
   const encoding = message.format === "bytes" ? `,"encoding":"base64"` : "";
   return (
-    `"id":"${message.id}","channel":${JSON.stringify(message.channel)}${event},` +
+    `"id":"${message.id}","channel":${JSON.stringify(message.channel)}${event}${key},` +
     `"time":${message.time},"data":${message.json}${encoding}`
   );
 }

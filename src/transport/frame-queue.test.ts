@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { FrameQueue } from "./frame-queue.ts";
+import { FrameQueue, type Placed } from "./frame-queue.ts";
 import type { Socket } from "./transport.ts";
 
 type Frame = string | Uint8Array;
@@ -31,6 +31,21 @@ function gatedQueue() {
     await new Promise((resolve) => setImmediate(resolve));
   };
   return { queue, taken, gates, next };
+}
+
+/** A queue whose frames have their place at once, and are answered by hand. */
+function placingQueue() {
+  const taken: Frame[] = [];
+  const gates: (() => void)[] = [];
+  const queue = new FrameQueue<Frame>((frame) => {
+    taken.push(frame);
+    return { answered: new Promise((open) => gates.push(open)) };
+  });
+  const answer = async () => {
+    gates.shift()!();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { queue, taken, answer };
 }
 
 /** Pushes one frame into a lane, which counts for its length. */
@@ -124,5 +139,66 @@ describe("FrameQueue", () => {
     while (gates.length > 1) await next(gates[1]!.frame);
     expect(taken).toHaveLength(33);
     expect(calls).toEqual(["pause", "resume"]);
+  });
+
+  test("takes the next frame when the one before has its place, and counts both until they are answered", async () => {
+    const { queue, taken, answer } = placingQueue();
+    const { socket, calls } = fakeSocket();
+    for (let i = 0; i < 33; i++) push(queue, socket, String(i));
+    expect(taken).toHaveLength(33);
+    expect(calls).toEqual(["pause"]);
+    let isIdle = false;
+    queue.whenIdle(() => (isIdle = true));
+    for (let i = 0; i < 32; i++) await answer();
+    expect([calls, isIdle]).toEqual([["pause", "resume"], false]);
+    await answer();
+    expect(isIdle).toBe(true);
+  });
+
+  test("takes one that is to be alone when all before it are answered, and what is behind it after it", async () => {
+    const { queue, taken, answer } = placingQueue();
+    const { socket } = fakeSocket();
+    for (const frame of ["a", "b"]) push(queue, socket, frame);
+    queue.push(socket, "alone", 1, "", true);
+    push(queue, socket, "c");
+    queue.push(socket, "other", 1, "lane", true);
+    expect(taken).toEqual(["a", "b", "other"]);
+    await answer();
+    expect(taken).toEqual(["a", "b", "other"]);
+    await answer();
+    expect(taken).toEqual(["a", "b", "other", "alone", "c"]);
+  });
+
+  test("waits for a frame that has to be asked for, then for its answer no more", async () => {
+    const taken: string[] = [];
+    const asked = Promise.withResolvers<Placed>();
+    const queue = new FrameQueue<string>((frame) => {
+      taken.push(frame);
+      return frame === "a" ? asked.promise : undefined;
+    });
+    const { socket } = fakeSocket();
+    for (const frame of ["a", "b"]) queue.push(socket, frame, 1);
+    expect(taken).toEqual(["a"]);
+    asked.resolve({ answered: new Promise(() => {}) });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(taken).toEqual(["a", "b"]);
+  });
+
+  test("tells each frame when those before it in its lane are answered", async () => {
+    const before: unknown[] = [];
+    const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let next = 0;
+    const queue = new FrameQueue<string>((frame, last) => {
+      before.push(frame, last);
+      return { answered: gates[next++ % 2]!.promise };
+    });
+    const { socket } = fakeSocket();
+    for (const frame of ["a", "b"]) queue.push(socket, frame, 1);
+    expect(before).toEqual(["a", null, "b", gates[0]!.promise]);
+    expect(before[3]).toBe(gates[0]!.promise);
+    for (const { resolve } of gates) resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+    queue.push(socket, "c", 1);
+    expect(before.slice(4)).toEqual(["c", null]);
   });
 });

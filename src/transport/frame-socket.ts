@@ -1,13 +1,16 @@
 /** A WebSocket that speaks `tidewire.v1`: JSON frames, for one channel or for many (DESIGN §5). */
 import type { MaybePromise } from "../channel/log.ts";
 import { accessOf } from "./access.ts";
-import type { OpenSocket, SocketContext } from "./socket-group.ts";
-import { FrameQueue } from "./frame-queue.ts";
+import { Answers } from "./answers.ts";
+import { isWorthDeflating, type OpenSocket, type SocketContext } from "./socket-group.ts";
+import { ackOf, publishFrame, termsOf, type FrameAnswers } from "./frame-publish.ts";
+import { FrameQueue, inTurn, type Taken } from "./frame-queue.ts";
 import { FrameError, parseFrame, type ClientFrame, type Ref } from "./frame.ts";
 import { FrameSubscription } from "./frame-subscription.ts";
+import { hasRoomForHistory, isTooFull } from "./send-frames.ts";
 import { CLOSE, RequestError } from "./errors.ts";
 import { LIVE, type Start } from "../channel/position.ts";
-import { parseAfter, parseLast } from "./start.ts";
+import { checkStart, parseAfter, parseLast } from "./start.ts";
 import { dataMembers } from "./text.ts";
 import type {
   Access,
@@ -17,7 +20,6 @@ import type {
   Socket,
   SocketHandlers,
   Submitted,
-  SubmitTerms,
   SubscriberWays,
 } from "./transport.ts";
 
@@ -30,7 +32,7 @@ interface Named {
   readonly frame: ClientFrame;
 }
 
-export class FrameSocket implements SocketHandlers, OpenSocket {
+export class FrameSocket implements SocketHandlers, OpenSocket, FrameAnswers {
   readonly context: SocketContext;
   readonly listener: Listener;
   readonly #channels: Pick<ManyExchange, "nameOf" | "open">;
@@ -39,6 +41,7 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
   readonly #subscriptions = new Map<string, FrameSubscription>();
   #socket: Socket | null = null;
   #frames: FrameQueue<Named> | null = null;
+  #answers: Answers | null = null;
   /** It ends when what it was sent is answered, and takes no more. */
   #isLeaving = false;
 
@@ -103,16 +106,22 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
       const frame = parseFrame(data);
       ref = frame.ref;
       const name = this.#nameOf(frame);
-      this.#frames ??= new FrameQueue((named) => this.#take(named));
+      this.#frames ??= new FrameQueue((named, before) => this.#take(named, before));
       // A hook that takes its time for one channel holds up no other.
-      this.#frames.push(socket, { name, frame }, data.length, name);
+      const isAlone = frame.type !== "publish" || termsOf(frame) !== undefined;
+      this.#frames.push(socket, { name, frame }, data.length, name, isAlone);
     } catch (error) {
-      this.#refuse(error, error instanceof FrameError ? error.ref : ref);
+      this.refuse(error, error instanceof FrameError ? error.ref : ref);
     }
   }
 
-  drain(): void {
-    for (const subscription of this.#subscriptions.values()) subscription.drained();
+  drain(socket: Socket): void {
+    if (!hasRoomForHistory(socket, this.context)) return;
+    const behind = [...this.#subscriptions].filter(([, subscription]) => subscription.isBehind);
+    for (const [, subscription] of behind) subscription.drained();
+    // Another one is first the next time: one that always has more would leave no room for the others.
+    const [first] = behind;
+    if (first && this.#subscriptions.delete(first[0])) this.#subscriptions.set(...first);
   }
 
   close(): void {
@@ -134,13 +143,23 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
 
   /** Sends a frame to this client. */
   write(frame: Record<string, unknown>): void {
+    this.#flushAnswers();
+    this.#send(JSON.stringify(frame));
+  }
+
+  #flushAnswers(): void {
+    if (this.#answers && this.#socket) this.#answers.flush(this.#socket);
+  }
+
+  #send(text: string): void {
     const socket = this.#socket;
-    if (!socket || socket.send(JSON.stringify(frame), false) > 0) return;
+    if (!socket || socket.send(text, isWorthDeflating(this.context, text)) > 0) return;
     // Nobody paces what is answered to a client's frames.
-    if (socket.getBufferedAmount() > this.context.options.bufferBytes) this.tooSlow();
+    if (isTooFull(socket, this.context)) this.tooSlow();
   }
 
   end(code: number, reason: string): void {
+    this.#flushAnswers();
     this.#leave();
     this.#socket?.close(code, reason);
   }
@@ -168,17 +187,19 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
     throw new FrameError(`a publish frame here needs "channel"`, ref);
   }
 
-  #take({ name, frame }: Named): MaybePromise<void> {
-    const refuse = (error: unknown) => this.#refuse(error, frame.ref);
+  #take({ name, frame }: Named, before: Promise<void> | null): MaybePromise<Taken> {
+    // A client that stops at a refusal has to know what became of the frames before it.
+    const refuse = (error: unknown) => inTurn(before, () => this.refuse(error, frame.ref));
     try {
-      const work = this.#handle(name, frame);
-      if (work instanceof Promise) return work.catch(refuse);
+      const work = this.#handle(name, frame, before);
+      return work instanceof Promise ? work.catch(refuse) : work;
     } catch (error) {
-      refuse(error);
+      // The next waits for it too, so that it is answered behind it.
+      return refuse(error);
     }
   }
 
-  #refuse(error: unknown, ref: Ref): void {
+  refuse(error: unknown, ref: Ref): void {
     const { code, message, extra } =
       error instanceof RequestError
         ? error
@@ -186,31 +207,40 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
     this.write({ type: "error", ref, code, message, ...extra });
   }
 
-  #handle(name: string, frame: ClientFrame): MaybePromise<void> {
+  #handle(name: string, frame: ClientFrame, before: Promise<void> | null): MaybePromise<Taken> {
     if (frame.type === "unsubscribe") return this.#unsubscribe(name, frame.ref);
     if (frame.type === "subscribe") this.#checkRoom();
     const access =
       this.#subscriptions.get(name)?.access ??
       this.#channels.open(name, frame.type, this.ways(name));
     return access instanceof Promise
-      ? access.then((opened) => this.#serve(opened, frame))
-      : this.#serve(access, frame);
+      ? access.then((opened) => this.#serve(opened, frame, before))
+      : this.#serve(access, frame, before);
   }
 
-  #serve(access: Access, frame: Exclude<ClientFrame, { type: "unsubscribe" }>): MaybePromise<void> {
+  #serve(
+    access: Access,
+    frame: Exclude<ClientFrame, { type: "unsubscribe" }>,
+    before: Promise<void> | null,
+  ): MaybePromise<Taken> {
     if (this.#socket === null) return;
-    if (frame.type === "subscribe") return this.#subscribe(access, readStart(frame), frame.ref);
-    const { data, ref } = frame;
-    const event = frame.event as string | undefined;
-    const draft = { data, event, key: frame.key as string | undefined };
-    const submitted = access.submit(draft, termsOf(frame));
-    if (submitted instanceof Promise) return submitted.then((late) => this.#acknowledge(late, ref));
-    this.#acknowledge(submitted, ref);
+    if (frame.type === "publish") return publishFrame(frame, access, this, before);
+    const start = readStart(frame);
+    const { name, log } = access.channel;
+    checkStart(start, name, log.keepsState);
+    return this.#subscribe(access, start, frame.ref);
   }
 
-  #acknowledge({ id, isReplay }: Submitted, ref: Ref): void {
+  acknowledge(submitted: Submitted, ref: Ref): void {
     if (ref === undefined) return;
-    this.write({ type: "ack", ref, id, ...(isReplay && { replayed: true }) });
+    this.#flushAnswers();
+    this.#send(ackOf(submitted, ref));
+  }
+
+  acknowledgeLate(submitted: Submitted, ref: Ref): void {
+    if (ref === undefined || this.#socket === null) return;
+    this.#answers ??= new Answers((text) => this.#send(text));
+    this.#answers.push(this.#socket, ackOf(submitted, ref));
   }
 
   #checkRoom(): void {
@@ -264,13 +294,6 @@ export class FrameSocket implements SocketHandlers, OpenSocket {
   tooSlow(): void {
     this.end(CLOSE.slowConsumer, "slow consumer: come back with your last positions");
   }
-}
-
-/** What a publish frame asks for beside; most ask for nothing. */
-function termsOf(frame: ClientFrame & { type: "publish" }): SubmitTerms | undefined {
-  const { expect, idempotency } = frame;
-  if (expect === null && idempotency === null) return undefined;
-  return { expect: expect ?? undefined, idempotency: idempotency ?? undefined };
 }
 
 function readStart(frame: ClientFrame & { type: "subscribe" }): Start {

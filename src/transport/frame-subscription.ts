@@ -1,11 +1,13 @@
 /** One channel on a `tidewire.v1` socket. */
 import { CatchUp, pageOf, type Receiver } from "../channel/catch-up.ts";
 import type { Gap } from "../channel/cursor.ts";
+import type { SlowPolicy } from "../channel/lag.ts";
 import type { Message } from "../channel/message.ts";
 import { formatPosition, type Start } from "../channel/position.ts";
 import { encodeFrame } from "./envelope.ts";
 import type { FrameSocket } from "./frame-socket.ts";
 import type { Ref } from "./frame.ts";
+import { hasRoomForHistory, sendFrames } from "./send-frames.ts";
 import { groupKey, SocketGroup, type GroupSocket } from "./socket-group.ts";
 import type { Access, Socket } from "./transport.ts";
 
@@ -15,8 +17,11 @@ export class FrameSubscription implements Receiver, GroupSocket {
   readonly #ref: Ref;
   /** The client showed a position: whether it was recovered is worth telling. */
   readonly #resumes: boolean;
+  readonly #slow: SlowPolicy;
   #catchUp: CatchUp | null;
   #group: SocketGroup | null = null;
+  /** It is told where the state is complete, unless there is a gap before. */
+  #awaitsState: boolean;
   #isTold = false;
   #isGone = false;
 
@@ -24,7 +29,9 @@ export class FrameSubscription implements Receiver, GroupSocket {
     this.access = access;
     this.#owner = owner;
     this.#ref = ref;
-    this.#resumes = start.from === "after";
+    this.#resumes = start.from === "after" || (start.from === "state" && start.place !== null);
+    this.#awaitsState = start.from === "state";
+    this.#slow = access.channel.slow;
     this.#catchUp = new CatchUp(
       access.channel,
       this,
@@ -47,31 +54,36 @@ export class FrameSubscription implements Receiver, GroupSocket {
     this.#catchUp?.run();
   }
 
+  /** It is not live: it catches up, or lags. */
+  get isBehind(): boolean {
+    return this.#catchUp !== null;
+  }
+
   drained(): void {
     this.#catchUp?.drained();
   }
 
   gap(gap: Gap): void {
     this.#tell(gap.id, false);
+    // What is lost may be of the state.
+    this.#awaitsState = false;
     this.#owner.write({ type: "gap", channel: this.access.channel.name, ...gap });
   }
 
-  /** The other half of the buffer is for what is published when it has just caught up. */
   get hasRoom(): boolean {
-    return this.socket.getBufferedAmount() * 2 < this.#owner.context.options.bufferBytes;
+    return hasRoomForHistory(this.socket, this.#owner.context);
   }
 
   replay(batch: readonly Message[]): number {
     this.#tell(formatPosition(this.access.channel.log.epoch, batch[0]!.offset - 1), this.#resumes);
-    let taken = 0;
-    do this.socket.send(encodeFrame(batch[taken++]!), false);
-    while (taken < batch.length && this.hasRoom);
-    return taken;
+    const frames = this.#owner.context.pages.get(this.access.channel, "v1", batch, encodeFrames);
+    return sendFrames(this.socket, frames, this.#owner.context);
   }
 
   live(position: string): void {
     this.#catchUp = null;
     this.#tell(position, this.#resumes);
+    if (this.#awaitsState) this.#tellState(position);
     // The socket was full, and ended with this.
     if (this.#isGone) return;
     const { listener, context } = this.#owner;
@@ -88,8 +100,20 @@ export class FrameSubscription implements Receiver, GroupSocket {
     this.#owner.drop(name, "history", `the history of channel "${name}" can't be read now`);
   }
 
-  tooSlow(): void {
-    this.#owner.tooSlow();
+  /** Each subscription of a socket lags by itself; one that may not lag ends the socket with all of them. */
+  tooSlow(batch: readonly Message[]): void {
+    if (this.#slow === "disconnect") return this.#owner.tooSlow();
+    const { channel } = this.access;
+    this.#group?.delete(this);
+    this.#group = null;
+    const lag = channel.laggards.begin(channel, this.#slow, batch, this.#owner);
+    this.#catchUp = new CatchUp(
+      channel,
+      this,
+      lag,
+      pageOf(this.#owner.context.options.bufferBytes),
+    );
+    this.#catchUp.run();
   }
 
   leave(): void {
@@ -101,6 +125,12 @@ export class FrameSubscription implements Receiver, GroupSocket {
     this.access.subscriber.disconnect();
   }
 
+  /** The last message of the state may be far behind: where to come back to is told with it. */
+  #tellState(id: string): void {
+    this.#awaitsState = false;
+    this.#owner.write({ type: "state", channel: this.access.channel.name, id });
+  }
+
   /** Says that the subscription stands, once, before anything is delivered. */
   #tell(id: string, recovered: boolean): void {
     if (this.#isTold) return;
@@ -108,4 +138,8 @@ export class FrameSubscription implements Receiver, GroupSocket {
     const { name } = this.access.channel;
     this.#owner.write({ type: "subscribed", channel: name, id, recovered, ref: this.#ref });
   }
+}
+
+function encodeFrames(batch: readonly Message[]): readonly string[] {
+  return batch.map(encodeFrame);
 }

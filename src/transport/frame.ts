@@ -67,8 +67,8 @@ export function parseFrame(frame: string | Uint8Array): ClientFrame {
       ref,
     );
   }
-  const unknown = Object.keys(members).find((name) => !MEMBERS[type].includes(name));
-  if (unknown !== undefined) {
+  const unknown = unknownMember(members, MEMBERS[type]);
+  if (unknown !== null) {
     const known = MEMBERS[type].map((name) => `"${name}"`).join(", ");
     throw new FrameError(
       `${quote(unknown)} is not a member of a ${type} frame; it has ${known}`,
@@ -102,6 +102,11 @@ export function parseFrame(frame: string | Uint8Array): ClientFrame {
     last: last as number | null,
     ref,
   };
+}
+
+function unknownMember(members: object, known: readonly string[]): string | null {
+  for (const name of Object.keys(members)) if (!known.includes(name)) return name;
+  return null;
 }
 
 function readRef(ref: unknown): Ref {

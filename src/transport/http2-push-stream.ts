@@ -2,34 +2,21 @@
 import { CatchUp, pageOf, type Receiver } from "../channel/catch-up.ts";
 import type { Channel } from "../channel/channel.ts";
 import type { Gap } from "../channel/cursor.ts";
+import type { SlowPolicy } from "../channel/lag.ts";
 import type { Message } from "../channel/message.ts";
-import type { Start } from "../channel/position.ts";
+import { formatPosition, parsePosition, type Start } from "../channel/position.ts";
 import { CLOSE } from "./errors.ts";
-import { messageHeaders } from "./message-response.ts";
+import type { PageCache } from "./page-cache.ts";
+import { OVERHEAD_BYTES, preparePushes, type PreparedPush } from "./prepared-push.ts";
 import { PushError } from "./push-error.ts";
 import { dataMembers } from "./text.ts";
 import type { PushPort, Subscriber } from "./transport.ts";
 
-/** A message ready to be pushed to any number of subscribers. */
-export interface PreparedPush {
-  readonly id: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: Uint8Array;
-  /** Bytes that it counts for while it waits. */
-  readonly cost: number;
-}
+/** What an open pushed stream takes in `node:http2` beside its data, about: measured by bench/slow.ts. */
+const STREAM_BYTES = 12 * 1024;
 
-/** What a waiting push takes beside its data: without it, many tiny messages would wait for free. */
-const OVERHEAD_BYTES = 256;
-
-export function preparePush(message: Message): PreparedPush {
-  return {
-    id: message.id,
-    headers: messageHeaders(message),
-    body: message.bytes,
-    cost: message.size + OVERHEAD_BYTES,
-  };
-}
+/** Items that were sent and are still in the queue, over which it is made anew. */
+const MANY_SENT = 256;
 
 export interface Http2PushStreamOptions {
   readonly channel: Channel;
@@ -40,6 +27,7 @@ export interface Http2PushStreamOptions {
   readonly port: PushPort;
   /** Bytes that may wait for this client; see `OVERHEAD_BYTES`. */
   readonly bufferBytes: number;
+  readonly pages: PageCache<readonly PreparedPush[]>;
   /** Joins the live fan-out; returns how to leave it. */
   readonly join: (stream: Http2PushStream) => () => void;
   /** Called once, when the stream ended or the client went. */
@@ -58,6 +46,7 @@ const encoder = new TextEncoder();
 
 export class Http2PushStream implements Receiver {
   readonly #options: Http2PushStreamOptions;
+  readonly #slow: SlowPolicy;
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   #catchUp: CatchUp | null = null;
   #leave: (() => void) | null = null;
@@ -65,17 +54,20 @@ export class Http2PushStream implements Receiver {
   #queue: (PreparedPush | Line)[] = [];
   /** What comes before this index of the queue was sent. */
   #head = 0;
-  /** Pushes handed to the port and not done, the oldest first. */
+  /** Pushes handed to the port and not done, the oldest first, and the bytes that they take there. */
   readonly #pushing = new Set<PreparedPush>();
+  #pushingBytes = 0;
   /** A line is on its way: DATA waits for flow control and PUSH_PROMISE does not, so it could be passed. */
   #writing = false;
   /** The body's reader waits for a line. */
   #wanted = false;
   #waitingBytes = 0;
+  #isTold = false;
   #ended = false;
 
   constructor(options: Http2PushStreamOptions) {
     this.#options = options;
+    this.#slow = options.channel.slow;
   }
 
   /** Starts to deliver; the body is what the held stream is answered with. */
@@ -106,8 +98,10 @@ export class Http2PushStream implements Receiver {
   }
 
   replay(batch: readonly Message[]): number {
+    const { pages, channel } = this.#options;
+    const pushes = pages.get(channel, "push", batch, preparePushes);
     let taken = 0;
-    do this.#add(preparePush(batch[taken++]!));
+    do this.#add(pushes[taken++]!);
     while (taken < batch.length && this.hasRoom);
     this.#advance();
     return taken;
@@ -116,7 +110,9 @@ export class Http2PushStream implements Receiver {
   live(position: string): void {
     this.#catchUp = null;
     const channel = this.#options.channel.name;
-    this.#write({ type: "subscribed", channel, id: position });
+    // Once: who is level again after it lagged was told of each gap, and needs no more.
+    if (!this.#isTold) this.#write({ type: "subscribed", channel, id: position });
+    this.#isTold = true;
     if (!this.#ended) this.#leave = this.#options.join(this);
   }
 
@@ -124,19 +120,39 @@ export class Http2PushStream implements Receiver {
     this.end(CLOSE.internal, "the history can't be read now");
   }
 
-  /** Pushes one live batch, or ends the stream of a client that takes them too slowly. */
-  deliver(pushes: readonly PreparedPush[]): void {
-    if (this.#isFull) return this.#slow();
+  /**
+   * Pushes one live batch.
+   *
+   * @returns Whether there was room.
+   */
+  offer(pushes: readonly PreparedPush[]): boolean {
+    if (this.#isFull) return false;
     for (const push of pushes) this.#add(push);
     this.#advance();
+    return true;
   }
 
-  /** Ends the held stream with a `closing` line. What waits is let go of: the client comes back for it. */
-  end(code: number, reason: string): void {
+  /** There is no room for a batch. Who may lag goes on where there is. */
+  tooSlow(batch: readonly Message[]): void {
+    if (this.#slow === "disconnect") return this.#endSlow();
+    const { channel, bufferBytes } = this.#options;
+    this.#leave?.();
+    this.#leave = null;
+    const lag = channel.laggards.begin(channel, this.#slow, batch, this);
+    this.#catchUp = new CatchUp(channel, this, lag, pageOf(bufferBytes));
+    this.#catchUp.run();
+  }
+
+  /**
+   * Ends the held stream with a `closing` line. What waits is let go of: the client comes back for it.
+   *
+   * @param after Where to come back after, when that is not the last message that the client has.
+   */
+  end(code: number, reason: string, after?: string): void {
     const controller = this.#controller;
     if (this.#ended || controller === null) return;
     this.#finish();
-    controller.enqueue(encodeLine({ type: "closing", code, reason }));
+    controller.enqueue(encodeLine({ type: "closing", code, reason, after }));
     controller.close();
   }
 
@@ -160,13 +176,13 @@ export class Http2PushStream implements Receiver {
     return this.#waitingBytes * 2 <= this.#options.bufferBytes;
   }
 
-  #slow(): void {
+  #endSlow(): void {
     this.end(CLOSE.slowConsumer, "slow consumer: come back with the last id you have");
   }
 
   #write(value: Record<string, unknown>): void {
     if (this.#ended) return;
-    if (this.#isFull) return this.#slow();
+    if (this.#isFull) return this.#endSlow();
     const line = encodeLine(value);
     this.#add({ line, cost: line.byteLength + OVERHEAD_BYTES });
     this.#advance();
@@ -196,30 +212,54 @@ export class Http2PushStream implements Receiver {
           return;
         }
       } else {
+        if (!this.#hasRoomFor(item)) break;
         this.#head++;
         this.#push(item);
       }
     }
-    if (this.#head === this.#queue.length) {
-      this.#queue = [];
+    if (this.#head === this.#queue.length || this.#head > MANY_SENT) {
+      this.#queue = this.#queue.slice(this.#head);
       this.#head = 0;
     }
+  }
+
+  /**
+   * What waits in the queue is shared with all other subscribers; what is handed over takes memory of its
+   * own. A single one may be as large as it likes.
+   */
+  #hasRoomFor({ cost }: PreparedPush): boolean {
+    if (this.#pushing.size === 0) return true;
+    return this.#pushingBytes + cost + STREAM_BYTES <= this.#options.bufferBytes;
   }
 
   #push(push: PreparedPush): void {
     const { port, path } = this.#options;
     const { id, headers, body, cost } = push;
     this.#pushing.add(push);
+    this.#pushingBytes += cost + STREAM_BYTES;
     port.push(`${path}/messages/${id}`, headers, body, (error) => {
+      // What was pushed before that one has gone out whole.
+      const oldest = error && this.#pushing.values().next().value!;
       this.#pushing.delete(push);
+      this.#pushingBytes -= cost + STREAM_BYTES;
       this.#waitingBytes -= cost;
       if (this.#ended) return;
-      // A client that refuses a promised message knows of it. One that was never told would miss it.
-      if (error instanceof PushError && !error.promised) {
-        return this.end(CLOSE.tryLater, `${error.message}; come back with the last id you have`);
-      }
-      this.#settled();
+      if (!error) return this.#settled();
+      if (error instanceof PushError && error.promised) return this.#endMissed(oldest!, error);
+      this.end(CLOSE.tryLater, `${error.message}; come back with the last id you have`);
     });
+  }
+
+  /**
+   * A promised message did not arrive whole. Its client's program need not know: a library resets by itself
+   * what it finds too much, and with the codes of a program that refuses a push (RFC 9113 §8.4.2).
+   */
+  #endMissed({ id }: PreparedPush, { message }: PushError): void {
+    const { epoch, offset } = parsePosition(id)!;
+    // Later messages may have come already: the last id that the client has would leave this one out.
+    const after = formatPosition(epoch, offset - 1);
+    const advice = `come back with ?after=${after}; take pushes sooner or raise the client's limits`;
+    this.end(CLOSE.slowConsumer, `${message}: ${advice}, such as maxReservedRemoteStreams`, after);
   }
 
   #lineWanted(): void {

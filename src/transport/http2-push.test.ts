@@ -1,11 +1,13 @@
 import { afterEach, expect, test } from "bun:test";
 import { MemoryBroker } from "../broker/memory.ts";
 import { Channel } from "../channel/channel.ts";
+import { LagBudget } from "../channel/lag-budget.ts";
+import type { SlowPolicy } from "../channel/lag.ts";
 import { LIVE, parsePosition, type Start } from "../channel/position.ts";
 import { run, runNode, startListener, until, type TestListener } from "../server/http2-testing.ts";
 import { Http2PushTransport, PUSH_TYPE } from "./http2-push.ts";
 import { SseTransport } from "./sse.ts";
-import type { ClientWays, Exchange, TransportOptions } from "./transport.ts";
+import type { Exchange, SubscriberWays, TransportOptions } from "./transport.ts";
 
 const OPTIONS: TransportOptions = {
   bufferBytes: 64 * 1024,
@@ -19,7 +21,7 @@ interface World extends AsyncDisposable {
   readonly channel: Channel;
   readonly server: TestListener;
   readonly transport: Http2PushTransport;
-  readonly clients: Set<ClientWays>;
+  readonly clients: Set<SubscriberWays>;
   /** How often a client went. */
   gone: number;
   publish(...data: unknown[]): Promise<string[]>;
@@ -35,13 +37,22 @@ afterEach(async () => {
 
 /** A channel behind a real listener: every URL is the channel's, `?after=` says where to start. */
 async function createWorld(
-  options: { tls?: boolean; bufferBytes?: number; history?: number } = {},
+  options: {
+    tls?: boolean;
+    bufferBytes?: number;
+    history?: number;
+    slow?: SlowPolicy;
+    /** In which one push has to be taken. */
+    stallMs?: number;
+  } = {},
 ): Promise<World> {
   const memory = (broker = new MemoryBroker());
   const channel = new Channel({
     name: "prices",
     maxBytes: OPTIONS.messageBytes,
     maxBatchBytes: 1_000_000,
+    slow: options.slow ?? "disconnect",
+    lagBudget: new LagBudget(options.bufferBytes ?? OPTIONS.bufferBytes),
     maxWaiting: 100,
     transforms: [],
     onTransformError: () => {},
@@ -54,11 +65,11 @@ async function createWorld(
   const transportOptions = { ...OPTIONS, bufferBytes: options.bufferBytes ?? OPTIONS.bufferBytes };
   const sse = (fallback = new SseTransport(transportOptions));
   const transport = new Http2PushTransport(transportOptions, sse);
-  const clients = new Set<ClientWays>();
+  const clients = new Set<SubscriberWays>();
   const server = await startListener(
     (request, listener) => {
       const url = new URL(request.url);
-      let ways: ClientWays;
+      let ways: SubscriberWays;
       const exchange: Exchange = {
         request,
         listener,
@@ -81,7 +92,10 @@ async function createWorld(
       };
       return transport.matches(request) ? transport.serve(exchange) : sse.serve(exchange);
     },
-    { tls: options.tls ?? false },
+    {
+      tls: options.tls ?? false,
+      ...(options.stallMs && { sweepMs: 50, limits: { stallMs: options.stallMs } }),
+    },
   );
   const world: World = {
     channel,
@@ -275,7 +289,7 @@ test("http2-push opens no more streams than nghttp takes, and loses nothing", as
     { stdout: "pipe", stderr: "ignore" },
   );
   await until(() => world.channel.fanOut.size === 1);
-  for (const ways of world.clients) ways.close(1000, "done");
+  for (const ways of world.clients) ways.gone("after all of them");
   const out = await new Response(child.stdout).text();
   const promised = [...out.matchAll(/:path: (\/c\/messages\/\S+)/g)].map(([, path]) => path!);
   expect(promised).toEqual(ids.map((id) => `/c/messages/${id}`));
@@ -335,6 +349,89 @@ test("http2-push ends the stream of a slow consumer, whose position still works"
   expect(rest).toEqual(ids.slice(1).map((id) => `/c/messages/${id}`));
 });
 
+test.each([
+  // The window holds three messages.
+  ["drop-oldest", ["gap 5..13", 14, 15, 16, 17]],
+  ["latest", ["gap 5..10", 11, "gap 11..14", 15, 16, 17]],
+] as const)("http2-push lets a slow consumer lag where slow is %s", async (slow, expected) => {
+  await using world = await createWorld({ slow, history: 0 });
+  const { channel } = world;
+  using stalled = await runNode(
+    world.server.url,
+    `${SUBSCRIBE}
+     const session = connect({ maxConcurrentStreams: 0 });
+     subscribe(session, "/c");
+     process.stdin.once("data", () => {
+       session.settings({ maxConcurrentStreams: 100 });
+       process.stdin.destroy();
+     });`,
+  );
+  await stalled.next();
+  expect((await stalled.next())[1].type).toBe("subscribed");
+  const publish = async (key: string) => {
+    await channel.publish([{ data: "x".repeat(20_000), key }]);
+    channel.fanOut.flush();
+  };
+  // Four fill the buffer, behind the one that is on its way.
+  for (const key of "aaaabbbbccbaaaac") await publish(key);
+  expect(channel.laggards.size).toBe(1);
+  expect(world.gone).toBe(0);
+  stalled.tell("take streams");
+  const said: (string | number)[] = [];
+  const read = async () => {
+    const [what, value] = await stalled.next();
+    if (what === "promise") said.push(Number(value.split("-").at(-1)));
+    if (what !== "line") return;
+    const offsets = [value.after, value.id].map((id) => id.split("-").at(-1));
+    said.push(`${value.type} ${offsets.join("..")}`);
+  };
+  while (channel.laggards.size > 0 || !said.includes(16)) await read();
+  await publish("d");
+  while (!said.includes(17)) await read();
+  expect(said).toEqual([1, 2, 3, 4, 5, ...expected]);
+});
+
+test("http2-push opens no more streams than a buffer holds, and the others when those are taken", async () => {
+  await using world = await createWorld({ bufferBytes: 64 * 1024 });
+  using client = await runNode(world.server.url, `${SUBSCRIBE} subscribe(connect(), "/c");`);
+  await client.next();
+  expect((await client.next())[1].type).toBe("subscribed");
+  const ids = await world.publish(...Array.from({ length: 20 }, (_, i) => `message ${i}`));
+  let [promised, most, taken] = [0, 0, 0];
+  const paths: string[] = [];
+  while (taken < ids.length) {
+    const [what, path] = await client.next();
+    if (what === "promise") {
+      paths.push(path);
+      most = Math.max(most, ++promised - taken);
+    }
+    if (what === "response") taken++;
+  }
+  expect(paths).toEqual(ids.map((id) => `/c/messages/${id}`));
+  expect(most).toBeLessThanOrEqual(5);
+});
+
+test("http2-push lets a message that its client does not read hold up no later one", async () => {
+  await using world = await createWorld();
+  using client = await runNode(
+    world.server.url,
+    `${SUBSCRIBE}
+     let isFirst = true;
+     const onPush = () => !isFirst || (isFirst = false);
+     subscribe(connect({ initialWindowSize: 10_000 }), "/c", onPush);`,
+  );
+  await client.next();
+  expect((await client.next())[1].type).toBe("subscribed");
+  const [large] = await world.publish("x".repeat(30_000));
+  expect(await client.next()).toEqual(["promise", `/c/messages/${large}`]);
+  // Each of them alone, and nothing that the client says between them.
+  for (const text of ["one", "two"]) {
+    const [id] = await world.publish(text);
+    expect(await client.next()).toEqual(["promise", `/c/messages/${id}`]);
+    expect((await client.next()).at(-1)).toBe(text);
+  }
+});
+
 test("http2-push pushes 1 MiB whole", async () => {
   await using world = await createWorld();
   using client = await runNode(
@@ -349,35 +446,49 @@ test("http2-push pushes 1 MiB whole", async () => {
   expect(await client.next()).toEqual([1024 * 1024, "z"]);
 });
 
-test("http2-push goes on when the client refuses single pushes", async () => {
-  await using world = await createWorld({ bufferBytes: 4 * 1024 * 1024 });
+test.each(["NGHTTP2_CANCEL", "NGHTTP2_REFUSED_STREAM", "NGHTTP2_ENHANCE_YOUR_CALM"])(
+  "http2-push ends the stream of a client that resets a push with %s, and says after what to come back",
+  async (code) => {
+    await using world = await createWorld({ bufferBytes: 1024 * 1024 });
+    using client = await runNode(
+      world.server.url,
+      `${SUBSCRIBE}
+       let count = 0;
+       // Reads the first message, and the last; the second is still on its way when the third is reset.
+       subscribe(connect({ initialWindowSize: 10_000 }), "/c", (stream) => {
+         count++;
+         if (count === 3) stream.on("error", () => {}).close(constants.${code});
+         return count === 1 || count === 4;
+       });`,
+    );
+    await client.next();
+    expect((await client.next())[1].type).toBe("subscribed");
+    const texts = ["one", "x".repeat(20_000), "x".repeat(20_000), "four"];
+    const ids = await world.publish(...texts);
+    const said = [];
+    do said.push(await client.next());
+    while (said.at(-1)[0] !== "line");
+    expect(said.filter(([what]) => what === "promise").length).toBeGreaterThanOrEqual(3);
+    expect(said.at(-1)[1]).toMatchObject({ type: "closing", code: 4008, after: ids[0] });
+    expect(said.at(-1)[1].reason).toContain(`come back with ?after=${ids[0]}`);
+    expect(world.channel.fanOut.size).toBe(0);
+  },
+);
+
+test("http2-push ends the stream of a client that does not take a push in time, and says after what to come back", async () => {
+  await using world = await createWorld({ stallMs: 1 });
   using client = await runNode(
     world.server.url,
-    `${SUBSCRIBE}
-     let count = 0;
-     subscribe(connect(), "/c", (stream, path) => {
-       if (count++ % 2) return true;
-       stream.on("error", () => {}).close(count % 4 === 1 ? constants.NGHTTP2_REFUSED_STREAM : constants.NGHTTP2_CANCEL);
-     });`,
+    // The session's window stays open, and that of the push shut.
+    `${SUBSCRIBE} subscribe(connect({ initialWindowSize: 1000 }), "/c", () => false);`,
   );
   await client.next();
-  expect((await client.next())[1].type).toBe("subscribed");
-  const ids = [];
-  const promised = [];
-  const answered = [];
-  for (let i = 0; i < 6; i++) {
-    ids.push(...(await world.publish("x".repeat(200_000))));
-    for (let open = true; open;) {
-      const [what, path] = await client.next();
-      if (what === "promise") promised.push(path);
-      else answered.push(path);
-      open = what === "promise" && i % 2 === 1;
-    }
-  }
-  const paths = ids.map((id) => `/c/messages/${id}`);
-  expect(promised).toEqual(paths);
-  expect(answered).toEqual(paths.filter((_, i) => i % 2 === 1));
-  expect(world.channel.fanOut.size).toBe(1);
+  const [, { id }] = await client.next();
+  const [large] = await world.publish("x".repeat(2000));
+  expect(await client.next()).toEqual(["promise", `/c/messages/${large}`]);
+  const [what, line] = await client.next();
+  expect([what, line.type, line.code, line.after]).toEqual(["line", "closing", 4008, id]);
+  expect(line.reason).toStartWith("the client did not take the push in time");
 });
 
 test("http2-push lets go of a client that vanishes in the middle of a message", async () => {
@@ -479,3 +590,81 @@ test("http2-push is understood by nghttp", async () => {
   for (const id of ids) expect(out).toContain(`:path: /c/messages/${id}`);
   expect(out).toContain(`"type":"closing"`);
 });
+
+test("http2-push tells a client of a message for which it has no stream left, though it refuses it in silence", async () => {
+  await using world = await createWorld();
+  using client = await runNode(
+    world.server.url,
+    // Node's client counts its own stream among those that it takes.
+    `${SUBSCRIBE} subscribe(connect({ maxConcurrentStreams: 1 }), "/c");`,
+  );
+  await client.next();
+  const [, { id }] = await client.next();
+  await world.publish("one");
+  const [what, line] = await client.next();
+  expect([what, line.type, line.code, line.after]).toEqual(["line", "closing", 4008, id]);
+  expect(line.reason).toContain("the client reset the push (code 11)");
+});
+
+test("http2-push loses nothing for a client that takes few streams, its own among them", async () => {
+  await using world = await createWorld({ bufferBytes: 1024 * 1024 });
+  using client = await runNode(
+    world.server.url,
+    `${SUBSCRIBE} subscribe(connect({ maxConcurrentStreams: 3 }), "/c");`,
+  );
+  await client.next();
+  await client.next();
+  const ids = await world.publish(...Array.from({ length: 40 }, (_, i) => i));
+  const said = [];
+  while (said.length < 80) said.push(await client.next());
+  const responses = said.filter(([what]) => what === "response");
+  expect(responses.map(([, path]) => path)).toEqual(ids.map((id) => `/c/messages/${id}`));
+});
+
+test.each([false, true])(
+  "http2-push brings everything to clients with small windows that read in fits and starts (TLS: %p)",
+  async (tls) => {
+    const sizes = Array.from({ length: 120 }, (_, i) => [1, 200, 3000, 17_000, 60_000][i % 5]!);
+    await using world = await createWorld({ tls, bufferBytes: 1024 * 1024 });
+    const start = world.channel.position;
+    using client = await runNode(
+      world.server.url,
+      `const subscribe = (initialWindowSize, pauseMs) => {
+         const session = connect({ initialWindowSize });
+         const lengths = [];
+         let left = ${sizes.length};
+         session.on("stream", (stream, headers) => {
+           const index = Number(headers[":path"].split("-").at(-1)) - 1;
+           let length = 0;
+           stream.on("data", (chunk) => {
+             length += chunk.length;
+             if (pauseMs === 0 || length % 3) return;
+             stream.pause();
+             setTimeout(() => stream.resume(), pauseMs);
+           });
+           stream.on("end", () => {
+             lengths[index] = length;
+             if (--left === 0) { say(lengths); session.destroy(); }
+           });
+         });
+         const accept = "${PUSH_TYPE}";
+         session.request({ ":path": "/c?after=${start}", accept }).once("data", () => say("level"));
+       };
+       const windows = [1000, 5000, 65_535];
+       for (const window of windows) for (const pauseMs of [0, 3]) subscribe(window, pauseMs);`,
+    );
+    // Half of it is history, and the other half live where a client is level by then.
+    await world.publish(...sizes.slice(0, 60).map((size) => "x".repeat(size)));
+    let level = 0;
+    const done: number[][] = [];
+    const read = async () => {
+      const said = await client.next();
+      if (said === "level") level++;
+      else done.push(said);
+    };
+    while (level < 6) await read();
+    for (const size of sizes.slice(60)) await world.publish("x".repeat(size));
+    while (done.length < 6) await read();
+    expect(done).toEqual(Array.from({ length: 6 }, () => sizes));
+  },
+);

@@ -3,6 +3,7 @@
  *
  * Each message is a PUSH_PROMISE for `<channel>/messages/<id>`, answered with the data. The held stream's
  * body has lines of JSON (NDJSON): `subscribed`, `gap`, `message` (for this client alone) and `closing`.
+ * One that did not arrive whole ends it: `closing` then says after which id to come back.
  *
  * @see https://www.rfc-editor.org/rfc/rfc9113#section-8.4
  */
@@ -11,7 +12,9 @@ import type { FanOutGroup } from "../channel/fan-out.ts";
 import type { MaybePromise } from "../channel/log.ts";
 import type { Message } from "../channel/message.ts";
 import { CLOSE } from "./errors.ts";
-import { Http2PushStream, preparePush } from "./http2-push-stream.ts";
+import { Http2PushStream } from "./http2-push-stream.ts";
+import { PageCache } from "./page-cache.ts";
+import { preparePushes, type PreparedPush } from "./prepared-push.ts";
 import { spreadCalls } from "./spread.ts";
 import type { Exchange, Transport, TransportOptions } from "./transport.ts";
 
@@ -23,6 +26,9 @@ export class Http2PushTransport implements Transport {
   readonly #options: TransportOptions;
   readonly #fallback: Transport;
   readonly #streams = new Set<Http2PushStream>();
+  readonly #pages = new PageCache<readonly PreparedPush[]>((pushes) =>
+    pushes.reduce((sum, { cost }) => sum + cost, 0),
+  );
 
   /** @param fallback Serves the same request where the client takes no pushes. */
   constructor(options: TransportOptions, fallback: Transport) {
@@ -47,6 +53,7 @@ export class Http2PushTransport implements Transport {
       path,
       port,
       bufferBytes: this.#options.bufferBytes,
+      pages: this.#pages,
       join: (member) => join(channel, member),
       onEnd: (ended) => this.#streams.delete(ended),
     });
@@ -57,6 +64,7 @@ export class Http2PushTransport implements Transport {
   }
 
   shutdown(spreadMs: number): Promise<void> {
+    this.#pages.clear();
     return spreadCalls(this.#streams, spreadMs, (stream) =>
       stream.end(CLOSE.goingAway, "the server is going away"),
     );
@@ -72,8 +80,8 @@ class Http2PushGroup implements FanOutGroup {
   }
 
   deliver(batch: readonly Message[]): void {
-    const pushes = batch.map(preparePush);
-    for (const member of this.members) member.deliver(pushes);
+    const pushes = preparePushes(batch);
+    for (const member of this.members) if (!member.offer(pushes)) member.tooSlow(batch);
   }
 }
 

@@ -9,24 +9,22 @@ import { Lane } from "../channel/lane.ts";
 import type { MaybePromise } from "../channel/log.ts";
 import { Merge, type MergeStep } from "../channel/merge.ts";
 import type { Message } from "../channel/message.ts";
+import type { BodyCoding } from "./coding/coding.ts";
+import { codingHeaders, encodeBody, tagOf } from "./coding/coded-body.ts";
+import { Codings } from "./coding/codings.ts";
 import { Crowds, type Crowd } from "./crowd.ts";
 import { formatCursor } from "./cursor-text.ts";
 import { encodeManyPage, ENVELOPE_TYPE } from "./envelope.ts";
 import { RequestError } from "./errors.ts";
+import { answered, keepNothing, Made, type Answer, type KeepBody } from "./poll-answer.ts";
 import { otherParameters, POLL_HEADERS, readLimit, readWait } from "./poll-query.ts";
 import type { MergedExchange, Subscriber } from "./transport.ts";
-
-/** A response's parts, which any number of responses may be made of. */
-interface Answer {
-  readonly body: string;
-  readonly headers: Headers;
-}
 
 /** Held polls of the same channels. Those that go on at the same URL share one answer. */
 export class PollCrowds extends Crowds<ManyPoll> {
   constructor() {
     super("long-poll-many", (members, batch, cursorAfter) => {
-      const made = new Map<string, Answer>();
+      const made = new Made();
       for (const poll of [...members]) poll.settle(poll.answerBatch(batch, cursorAfter, made));
     });
   }
@@ -40,6 +38,8 @@ export class ManyPoll {
   readonly #crowds: PollCrowds;
   readonly #limit: number;
   readonly #pageBytes: number;
+  readonly #codings: Codings;
+  readonly #coding: BodyCoding | null;
   /** By the channel's name, sorted. */
   readonly #lanes: ReadonlyMap<string, Lane>;
   readonly #merge: Merge;
@@ -48,14 +48,22 @@ export class ManyPoll {
   readonly #connected: Subscriber[] = [];
   #crowd: Crowd<ManyPoll> | null = null;
   #resolve: ((response: Response | Promise<never>) => void) | null = null;
-  #onSettle: (() => void) | null = null;
+  #onSettle: ((poll: ManyPoll) => void) | null = null;
+  #isWatched = false;
 
-  constructor(exchange: MergedExchange, crowds: PollCrowds, pageBytes: number) {
-    const { query, path, accesses, startOf } = exchange;
+  constructor(
+    exchange: MergedExchange,
+    crowds: PollCrowds,
+    pageBytes: number,
+    codings: Codings = Codings.none,
+  ) {
+    const { request, query, path, accesses, startOf } = exchange;
     this.#exchange = exchange;
     this.#crowds = crowds;
     this.#limit = readLimit(query);
     this.#pageBytes = pageBytes;
+    this.#codings = codings;
+    this.#coding = codings.body(request);
     this.waitSeconds = readWait(query);
     this.deadline = performance.now() + this.waitSeconds * 1000;
     this.#nextUrl = `${path}?${otherParameters(query)}after=`;
@@ -76,8 +84,8 @@ export class ManyPoll {
   }
 
   /** Joins the polls that the next batch answers. MUST be called while the poll is level. */
-  hold(onSettle: () => void): Promise<Response> {
-    const { accesses, request, connection } = this.#exchange;
+  hold(onSettle: (poll: ManyPoll) => void): Promise<Response> {
+    const { accesses, connection } = this.#exchange;
     this.#onSettle = onSettle;
     const { promise, resolve } = Promise.withResolvers<Response>();
     this.#resolve = resolve;
@@ -95,8 +103,16 @@ export class ManyPoll {
         gone: (reason) => this.settle(Promise.reject(goneError(channel.name, reason))),
       });
     }
-    request.signal.addEventListener("abort", () => this.settle(this.answerEmpty()));
     return promise;
+  }
+
+  watch(): void {
+    if (this.#isWatched) return;
+    this.#isWatched = true;
+    const { signal } = this.#exchange.request;
+    const left = () => this.settle(this.answerEmpty());
+    if (signal.aborted) left();
+    else signal.addEventListener("abort", left);
   }
 
   settle(response: Response | Promise<never>): void {
@@ -104,7 +120,7 @@ export class ManyPoll {
     if (resolve === null) return;
     this.#resolve = null;
     this.#crowd?.leave(this);
-    this.#onSettle?.();
+    this.#onSettle?.(this);
     for (const subscriber of this.#connected) subscriber.disconnect();
     this.#exchange.connection.disconnect();
     resolve(response as Response);
@@ -114,16 +130,17 @@ export class ManyPoll {
   answerBatch(
     batch: readonly Message[],
     cursorAfter: (message: Message) => string,
-    made: Map<string, Answer>,
+    made: Made,
   ): Response {
-    const key = `${this.#limit} ${this.#nextUrl}`;
-    let answer = made.get(key);
+    const key = `${this.#coding?.name} ${this.#limit} ${this.#nextUrl}`;
+    let answer = made.answers.get(key);
     if (!answer) {
       const taken = batch.slice(0, this.#limit);
-      answer = this.#page(taken, [], cursorAfter(taken[taken.length - 1]!));
-      made.set(key, answer);
+      const next = cursorAfter(taken[taken.length - 1]!);
+      answer = this.#page(taken, [], next, made.keepBody);
+      made.answers.set(key, answer);
     }
-    return new Response(answer.body, answer);
+    return answered(answer);
   }
 
   /** 204: nothing came. @param retryMs When the server stops: how long to stay away at most. */
@@ -141,8 +158,7 @@ export class ManyPoll {
     for (const { lane, gap } of gaps) lane.gave(gap);
     for (const message of messages) this.#lanes.get(message.channel)!.gave(message);
     const told = gaps.map(({ lane, gap }) => ({ channel: lane.name, ...gap }));
-    const { body, headers } = this.#page(messages, told, this.#cursor());
-    return new Response(body, { headers });
+    return answered(this.#page(messages, told, this.#cursor(), keepNothing));
   }
 
   /** Where the client is with all that it was given. */
@@ -156,12 +172,17 @@ export class ManyPoll {
     messages: readonly Message[],
     gaps: readonly (Gap & { channel: string })[],
     next: string,
+    keep: KeepBody,
   ): Answer {
+    const body = keep(`${this.#coding?.name} ${messages.length}`, () =>
+      encodeBody(encodeManyPage(messages, next, gaps), this.#coding, this.#codings.minBytes),
+    );
     return {
-      body: encodeManyPage(messages, next, gaps),
+      body: body.content,
       headers: new Headers({
         "content-type": ENVELOPE_TYPE,
-        etag: `"${next}"`,
+        ...codingHeaders(body),
+        etag: tagOf(next, body),
         ...this.#headers(next),
       }),
     };

@@ -1,9 +1,8 @@
 /** Events of a stream of many channels, in pieces that one connection has room for. */
 import type { Message } from "../channel/message.ts";
+import type { StreamCoding } from "./coding/coding.ts";
 import { encodeEnvelope } from "./envelope.ts";
 import { encodeFields } from "./event-stream.ts";
-
-const encoder = new TextEncoder();
 
 /** What a cursor takes of an id for each channel, and an event beside data and id; in bytes, about. */
 const CURSOR_BYTES = 16;
@@ -16,23 +15,34 @@ export function pageOf(bufferBytes: number, channels: number) {
   return { bytes, count: Math.max(1, Math.min(256, count)) };
 }
 
+/** A piece of a batch. */
+export interface Chunk {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Where a client is that has it. */
+  readonly cursor: string;
+}
+
 /** Encodes a batch in pieces that a connection's buffer has room for, each of one message at least. */
 export function chunksOf(
   batch: readonly Message[],
   cursorAfter: (message: Message) => string,
   maxLength: number,
-): Uint8Array<ArrayBuffer>[] {
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  coding: StreamCoding,
+): Chunk[] {
+  const chunks: Chunk[] = [];
   let text = "";
+  let last = "";
   for (const message of batch) {
-    const event = encodeEvent(message, cursorAfter(message));
+    const cursor = cursorAfter(message);
+    const event = encodeEvent(message, cursor);
     if (text !== "" && text.length + event.length > maxLength) {
-      chunks.push(encoder.encode(text));
+      chunks.push({ bytes: coding.encode(text), cursor: last });
       text = "";
     }
     text += event;
+    last = cursor;
   }
-  if (text !== "") chunks.push(encoder.encode(text));
+  if (text !== "") chunks.push({ bytes: coding.encode(text), cursor: last });
   return chunks;
 }
 

@@ -1,18 +1,28 @@
 /** Guarantees 1 to 3 (DESIGN §4) for streams and polls of many channels, against the plain model of each. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { MemoryBroker } from "../broker/memory.ts";
 import { Channel } from "../channel/channel.ts";
+import type { SlowPolicy } from "../channel/lag.ts";
 import { Life } from "../channel/model.testing.ts";
 import type { Start } from "../channel/position.ts";
-import { AsyncLog, endTurn } from "../channel/testing.ts";
+import { AsyncLog, createSwept, endTurn } from "../channel/testing.ts";
+import { identity } from "./coding/identity.ts";
 import { PollCrowds } from "./long-poll-many.ts";
 import { BUFFER_BYTES, PollClient, startsBy, StreamClient, type Return } from "./merged.testing.ts";
 import { SseCrowds } from "./sse-many.ts";
 
 const NAMES = ["a", "b", "c"];
 
-const pick = fc.constantFrom("live", "earliest", "last", "foreign", "after", "after");
+const pick = fc.constantFrom(
+  "live",
+  "state",
+  "state",
+  "earliest",
+  "last",
+  "foreign",
+  "after",
+  "after",
+);
 const picks = fc.tuple(pick, pick, pick);
 type Picks = readonly [string, string, string];
 
@@ -43,7 +53,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant("publish" as const),
       channel: fc.nat(2),
-      sizes: fc.array(fc.constantFrom(1, 1, 50, 700), { minLength: 1, maxLength: 5 }),
+      sizes: fc.array(fc.constantFrom(1, 1, 50, 700, 1900, 1900), { minLength: 1, maxLength: 5 }),
     }),
   },
   {
@@ -86,13 +96,14 @@ interface Setup {
   readonly ttlMs: number;
   readonly maxBatchBytes: number;
   readonly isSlowLog: boolean;
+  readonly slow: SlowPolicy;
 }
 
 class Run {
   readonly failures: string[] = [];
   readonly #lives: Life[] = [];
   readonly #scheduler: fc.Scheduler;
-  readonly #crowds = new SseCrowds(BUFFER_BYTES);
+  readonly #crowds = new SseCrowds(BUFFER_BYTES, identity);
   readonly #pollCrowds = new PollCrowds();
   #streams: StreamClient[] = [];
   readonly #pollers: PollClient[] = [];
@@ -100,9 +111,10 @@ class Run {
   #published = 0;
   #joined = 0;
 
-  constructor({ isSlowLog, maxBatchBytes, ...retention }: Setup, scheduler: fc.Scheduler) {
+  constructor({ isSlowLog, maxBatchBytes, size, ttlMs, slow }: Setup, scheduler: fc.Scheduler) {
+    const retention = { size, ttlMs, latestByKey: true };
     this.#scheduler = scheduler;
-    const broker = new MemoryBroker(() => this.#nowMs);
+    const broker = createSwept(() => this.#nowMs);
     for (const name of NAMES) {
       let life: Life | null = null;
       const channel = new Channel({
@@ -110,6 +122,7 @@ class Run {
         maxBytes: 2000,
         maxBatchBytes,
         maxWaiting: 100,
+        slow,
         transforms: [],
         onTransformError: () => {},
         onFanOutError: (error) => void this.failures.push(Bun.inspect(error)),
@@ -131,9 +144,12 @@ class Run {
     switch (operation.do) {
       case "publish": {
         const { channel } = this.#lives[operation.channel]!;
-        const drafts = operation.sizes.map((size) => ({
-          data: `${++this.#published}`.padEnd(size, "x"),
-        }));
+        const drafts = operation.sizes.map((size) => {
+          const number = ++this.#published;
+          const key = number % 5 === 0 ? undefined : `key ${number % 5}`;
+          // A seventh deletes its key.
+          return { key, data: number % 7 === 0 ? null : `${number}`.padEnd(size, "x") };
+        });
         try {
           void Promise.resolve(channel.publish(drafts)).catch(() => {});
         } catch {
@@ -206,6 +222,7 @@ class Run {
     for (const { seen } of [...held, ...this.#pollers]) {
       for (const one of seen.values()) one.end();
     }
+    expect(this.#lives.map(({ channel }) => channel.laggards.size)).toEqual([0, 0, 0]);
     this.check();
   }
 
@@ -238,6 +255,7 @@ class Run {
       this.#lives.map(({ channel, all }, index): [string, Start] => {
         const pick = picks[index]!;
         if (pick === "live" || pick === "earliest") return [channel.name, { from: pick }];
+        if (pick === "state") return [channel.name, { from: pick, place: null }];
         if (pick === "last") return [channel.name, { from: "last", count: 1 + (which % 5) }];
         // What was sent out has been shown to somebody.
         const offset = all.length === 0 ? 0 : which % (channel.fanOut.flushed + 1);
@@ -300,6 +318,7 @@ test("many channels on one connection keep each one's guarantees through any ope
         ttlMs: fc.constantFrom(20, Infinity, Infinity),
         maxBatchBytes: fc.constantFrom(1, 500, BUFFER_BYTES / 4),
         isSlowLog: fc.boolean(),
+        slow: fc.constantFrom("disconnect", "drop-oldest" as const),
       }),
       fc.array(operation, { maxLength: 60, size: "max" }),
       fc.scheduler(),
@@ -315,7 +334,10 @@ test("many channels on one connection keep each one's guarantees through any ope
 
 /** Runs these operations one after the other, with logs that answer at once. */
 async function run(operations: readonly Operation[]): Promise<void> {
-  const setup = { size: 30, ttlMs: Infinity, maxBatchBytes: BUFFER_BYTES / 4, isSlowLog: false };
+  const setup = {
+    ...{ size: 30, ttlMs: Infinity, maxBatchBytes: BUFFER_BYTES / 4, isSlowLog: false },
+    slow: "disconnect" as const,
+  };
   const run = new Run(setup, fc.schedulerFor([]));
   for (const each of operations) await run.operate(each);
   await run.end();
@@ -355,7 +377,7 @@ test("what is flushed within a delivery to a stream that is behind waits for the
   ]));
 
 test("a batch is encoded once for all streams that are level with the same channels", async () => {
-  const broker = new MemoryBroker();
+  const broker = createSwept(Date.now);
   const channels = NAMES.map(
     (name) =>
       new Channel({
@@ -371,7 +393,7 @@ test("a batch is encoded once for all streams that are level with the same chann
         openLog: (onCommit) => broker.open(name, { size: 10, ttlMs: Infinity }, onCommit),
       }),
   );
-  const crowds = new SseCrowds(BUFFER_BYTES);
+  const crowds = new SseCrowds(BUFFER_BYTES, identity);
   const lives = channels.map(
     (channel) => new Life(channel, { size: 10, ttlMs: Infinity }, Date.now, []),
   );

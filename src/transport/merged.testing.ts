@@ -1,15 +1,18 @@
 /** Clients of many channels at once, checked against the plain model of each channel at each step. */
 import type { Channel } from "../channel/channel.ts";
 import type { Place } from "../channel/lane.ts";
-import type { Life } from "../channel/model.testing.ts";
+import { Snapshot, type Life } from "../channel/model.testing.ts";
 import { formatPosition, LIVE, parsePosition, type Start } from "../channel/position.ts";
+import { identity } from "./coding/identity.ts";
 import { CursorText } from "./cursor-text.ts";
 import { ManyPoll, type PollCrowds } from "./long-poll-many.ts";
 import { ResumingSseManyStream, type HeldStream, type SseCrowds } from "./sse-many.ts";
+import { SseForm } from "./sse-form.ts";
 import { parseStarts } from "./start-many.ts";
 import type { MergedExchange, SubscriberWays } from "./transport.ts";
 
 export const BUFFER_BYTES = 6000;
+const FORM = new SseForm(identity, 1000);
 
 /** What one client has of one channel: everything after its start, in order, once, or told as lost. */
 export class Seen {
@@ -21,6 +24,12 @@ export class Seen {
   readonly #start: Start;
   readonly #who: string;
   #isForeign = false;
+  /** The state that is given to it; null before and after. */
+  #snapshot: Snapshot | null = null;
+  /** It was given the state, and told of no gap since. */
+  #hasState = false;
+  /** What the state that it is given goes up to, by its last cursor, where it has one already. */
+  #through: number | null = null;
 
   constructor(life: Life, start: Start, who: string) {
     this.#life = life;
@@ -30,6 +39,13 @@ export class Seen {
     this.at = fanOut.flushed;
     if (start.from === "earliest") this.at = 0;
     if (start.from === "last") this.at = Math.max(0, fanOut.flushed - start.count);
+    if (start.from === "state") {
+      this.at = start.place?.position.offset ?? 0;
+      const through = start.place?.through ?? fanOut.flushed;
+      const check = (condition: boolean, message: string) => this.#check(condition, message);
+      this.#snapshot = new Snapshot(life, this.at, through, check);
+      if (this.at >= through) this.#endState();
+    }
     if (start.from !== "after") return;
     const { epoch, offset } = start.position;
     this.shown = formatPosition(epoch, offset);
@@ -40,6 +56,12 @@ export class Seen {
   /** Where a client that comes back to this place starts, whenever it does. */
   leave(): () => Start {
     const { shown, at } = this;
+    const through = this.#snapshot?.through ?? this.#through;
+    if (through !== null) {
+      const position = { epoch: this.#life.channel.log.epoch, offset: at };
+      const place = { position, through };
+      return () => ({ from: "state", place });
+    }
     if (shown !== null) return () => ({ from: "after", position: parsePosition(shown)! });
     // As much as there was when it came first: what came since must not push that out.
     const { fanOut } = this.#life.channel;
@@ -47,6 +69,10 @@ export class Seen {
   }
 
   gap(after: string, id: string): void {
+    this.#endState();
+    if (this.#hasState) this.#passTo(parsePosition(after)!.offset);
+    this.#hasState = false;
+    this.#through = null;
     const to = parsePosition(id)!.offset;
     // Who starts live is told from where on, though it may not have been shown that yet.
     const from =
@@ -61,7 +87,15 @@ export class Seen {
 
   message(id: string, data: unknown): void {
     const { epoch, offset } = parsePosition(id)!;
+    const isOfState = this.#snapshot !== null && offset <= this.#snapshot.through;
+    if (isOfState) {
+      this.#snapshot!.saw({ offset, id });
+      this.#check(this.#life.all[offset - 1]?.data === data, `${id} is not what was committed`);
+      return this.#moveTo(offset, id);
+    }
+    this.#endState();
     this.#skipGone(offset - 1);
+    this.#passTo(offset - 1);
     this.#check(
       epoch === this.#life.channel.log.epoch && !this.#isForeign,
       `${id} of another epoch`,
@@ -76,6 +110,17 @@ export class Seen {
     if (place === null) return this.#check(false, `a cursor without it`);
     const { epoch, offset } = place.position;
     const id = formatPosition(epoch, offset);
+    if (place.through !== undefined) {
+      const isRight = place.through === this.#snapshot?.through || this.#hasState;
+      this.#through = place.through;
+      return this.#check(
+        isRight && offset === this.at,
+        `a cursor within the state at ${id}, but it is at ${this.at}`,
+      );
+    }
+    this.#endState();
+    this.#through = null;
+    this.#passTo(offset);
     if (place.isSilent) {
       const isSilent = this.shown === null && this.#start.from !== "live";
       return this.#check(isSilent && offset === this.at, `a silent cursor at ${id}`);
@@ -91,8 +136,26 @@ export class Seen {
   /** Nothing waits any more, and it is live. */
   end(): void {
     const { length } = this.#life.all;
+    this.#endState();
     this.#skipGone(length);
+    this.#passTo(length);
     this.#check(this.at === length, `left at ${this.at} of ${length}`);
+  }
+
+  #endState(): void {
+    const snapshot = this.#snapshot;
+    if (snapshot === null) return;
+    this.#snapshot = null;
+    this.#hasState = true;
+    snapshot.end();
+    this.#moveTo(snapshot.through, formatPosition(this.#life.channel.log.epoch, snapshot.through));
+  }
+
+  /** Who has the state may be given the newest of each key alone, where the rest is no longer history. */
+  #passTo(offset: number): void {
+    if (!this.#hasState || offset <= this.at) return;
+    this.#life.checkPassed(this.at, offset, this.#who);
+    this.#moveTo(offset, formatPosition(this.#life.channel.log.epoch, offset));
   }
 
   /** Who asked for history without a position was never told of what was gone before. */
@@ -199,7 +262,7 @@ export class StreamClient extends Client {
     super(who, lives, starts);
     this.#streams = new Set();
     this.#stream = new ResumingSseManyStream(this.exchange(startOf), {
-      preamble: new Uint8Array(),
+      form: FORM,
       streams: this.#streams,
       crowds,
       bufferBytes: BUFFER_BYTES,
@@ -207,6 +270,8 @@ export class StreamClient extends Client {
     this.#controller = {
       desiredSize: 1,
       enqueue: (chunk) => {
+        // It says nothing of any channel.
+        if (chunk === FORM.preamble) return;
         this.chunks.push(chunk);
         this.#controller.desiredSize -= chunk.length;
         this.#read(new TextDecoder().decode(chunk));

@@ -36,5 +36,7 @@ export function messageHeaders(
     "cache-control": cacheControl,
     // Clients publish what is served here from the page's own origin: text must never pass for HTML.
     "x-content-type-options": "nosniff",
+    // What a deletion, which is null, is about. A key may have any characters, a header field has ASCII.
+    ...(message.key !== undefined && { "tidewire-key": encodeURIComponent(message.key) }),
   };
 }

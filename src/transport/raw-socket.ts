@@ -7,9 +7,11 @@ import type { IncomingDraft } from "../channel/pipeline.ts";
 import type { Start } from "../channel/position.ts";
 import { accessOf } from "./access.ts";
 import { CLOSE, RequestError } from "./errors.ts";
-import { FrameQueue } from "./frame-queue.ts";
+import { FrameQueue, inTurn, type Taken } from "./frame-queue.ts";
+import { hasRoomForHistory, isTooFull, sendFrames } from "./send-frames.ts";
 import {
   groupKey,
+  isWorthDeflating,
   SocketGroup,
   type GroupSocket,
   type OpenSocket,
@@ -21,6 +23,10 @@ import type { Access, Exchange, Listener, Socket, SocketHandlers } from "./trans
 /** Bytes of data go as a binary frame, all else as a text frame (DESIGN §5). */
 function encodeRaw(message: Message): string | Uint8Array {
   return message.format === "bytes" ? message.bytes : message.text;
+}
+
+function encodeFrames(batch: readonly Message[]): readonly (string | Uint8Array)[] {
+  return batch.map(encodeRaw);
 }
 
 export class RawSocket implements SocketHandlers, Receiver, GroupSocket, OpenSocket {
@@ -67,7 +73,7 @@ export class RawSocket implements SocketHandlers, Receiver, GroupSocket, OpenSoc
     if (data.length > limit) {
       return this.end(CLOSE.tooBig, `a message has at most ${limit} bytes`);
     }
-    this.#frames ??= new FrameQueue((frame) => this.#take(frame));
+    this.#frames ??= new FrameQueue((frame, before) => this.#take(frame, before));
     this.#frames.push(socket, data, data.length);
   }
 
@@ -85,16 +91,13 @@ export class RawSocket implements SocketHandlers, Receiver, GroupSocket, OpenSoc
     this.end(CLOSE.gap, `gap: what came after ${gap.after} up to ${gap.id} is no longer kept`);
   }
 
-  /** The other half of the buffer is for what is published when it has just caught up. */
   get hasRoom(): boolean {
-    return this.socket.getBufferedAmount() * 2 < this.#context.options.bufferBytes;
+    return hasRoomForHistory(this.socket, this.#context);
   }
 
   replay(batch: readonly Message[]): number {
-    let taken = 0;
-    do this.socket.send(encodeRaw(batch[taken++]!), false);
-    while (taken < batch.length && this.hasRoom);
-    return taken;
+    const frames = this.#context.pages.get(this.#access.channel, "raw", batch, encodeFrames);
+    return sendFrames(this.socket, frames, this.#context);
   }
 
   live(): void {
@@ -111,6 +114,7 @@ export class RawSocket implements SocketHandlers, Receiver, GroupSocket, OpenSoc
     this.end(CLOSE.internal, "the channel's history can't be read now");
   }
 
+  /** Whatever the channel's policy: no frame could tell of what was dropped (see `gap`). */
   tooSlow(): void {
     this.end(CLOSE.slowConsumer, "slow consumer: come back with your last position");
   }
@@ -123,22 +127,27 @@ export class RawSocket implements SocketHandlers, Receiver, GroupSocket, OpenSoc
   /** Sends what a hook answers, which nobody paces, or ends the socket of a client that reads none of it. */
   #send(data: string | Uint8Array): void {
     const { socket } = this;
-    if (socket.send(data, false) > 0) return;
-    if (socket.getBufferedAmount() > this.#context.options.bufferBytes) this.tooSlow();
+    if (socket.send(data, isWorthDeflating(this.#context, data)) > 0) return;
+    if (isTooFull(socket, this.#context)) this.tooSlow();
   }
 
-  #take(frame: string | Uint8Array): MaybePromise<void> {
+  #take(frame: string | Uint8Array, before: Promise<void> | null): MaybePromise<Taken> {
     // What the client sent after it, not knowing, would leave a hole where the refused one was.
     if (this.#isRefused) return;
     try {
+      const isPlaced = this.#access.subscriber.takesAtOnce === true;
       const work = this.#access.submit(readFrame(frame));
       if (!(work instanceof Promise)) return;
-      return work.then(
+      const turn = isPlaced ? null : before;
+      const answered = work.then(
         () => {},
-        (error) => this.#refuse(error),
+        (error) => inTurn(turn, () => this.#refuse(error)),
       );
+      return isPlaced ? { answered } : answered;
     } catch (error) {
-      this.#refuse(error);
+      this.#isRefused = true;
+      // Those before it go out to the client first, as its own messages do.
+      return inTurn(before, () => this.#refuse(error));
     }
   }
 

@@ -20,6 +20,7 @@ export class Part implements SubscriberWays {
   lane: Lane | null = null;
   readonly #stream: PartOwner;
   #group: AloneGroup | null = null;
+  #isLagging = false;
 
   constructor(stream: PartOwner, access: Access) {
     this.#stream = stream;
@@ -33,6 +34,7 @@ export class Part implements SubscriberWays {
 
   /** Hears the channel live, by itself. */
   join(): void {
+    this.leave();
     const { fanOut } = this.access.channel;
     this.#group = fanOut.group("sse-many", () => new AloneGroup());
     this.#group.members.add(this);
@@ -41,6 +43,15 @@ export class Part implements SubscriberWays {
   leave(): void {
     this.#group?.members.delete(this);
     this.#group = null;
+    if (!this.#isLagging) return;
+    this.#isLagging = false;
+    this.access.channel.laggards.size--;
+  }
+
+  /** Counts as one that lags until it is live again, or gone. It has to have left. */
+  lag(): void {
+    this.#isLagging = true;
+    this.access.channel.laggards.size++;
   }
 
   take(batch: readonly Message[]): void {

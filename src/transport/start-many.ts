@@ -4,7 +4,7 @@ import { startAt } from "../channel/lane.ts";
 import { LIVE, type Start } from "../channel/position.ts";
 import { CursorText } from "./cursor-text.ts";
 import { RequestError } from "./errors.ts";
-import { parseAfter, parseLast } from "./start.ts";
+import { asksForState, noState, parseAfter, parseLast } from "./start.ts";
 
 /** Gives the start in one channel. */
 export type StartOf = (name: string, channel: Channel) => Start;
@@ -19,6 +19,7 @@ type Says = (name: string, channel: Channel) => Start | null;
  *
  * `after` is a cursor, or a word such as `earliest`, for all channels; or, so that positions of other
  * transports are good here, a position for each: the first `after` is for the first `channel`, and so on.
+ * Where the one word is `state`, channels that keep none start live; named for each channel, it is refused.
  *
  * @param names The channels' names, one for each `channel` of the request, in order; the same one may
  *   stand twice.
@@ -35,7 +36,8 @@ export function parseStarts(
   const lastEventId = request.headers.get("last-event-id");
   if (lastEventId) chain.push(readAfter([lastEventId], names, "Last-Event-ID"));
   const afters = query.getAll("after");
-  const isWord = afters.length === 1 && /^[a-z]+$/.test(afters[0]!);
+  // Whoever asks for the state has nothing: what a cache sends beside it is of another page.
+  const isWord = afters.length === 1 && /^[a-z]+$/.test(afters[0]!) && afters[0] !== "state";
   const hasAfter = afters.some((text) => text !== "");
   if (hasAfter && !isWord) chain.push(readAfter(afters, names, "after"));
   const tag = takesTag ? request.headers.get("if-none-match") : null;
@@ -58,13 +60,14 @@ function readAfter(texts: readonly string[], names: readonly string[], where: st
     const cursor = CursorText.parse(texts[0]!, where);
     if (cursor) return by(cursor);
     const start = parseAfter(texts[0]!, where);
-    if (start.from !== "after") return () => start;
+    if (asksForState(start)) return (_, channel) => (channel.log.keepsState ? start : LIVE);
+    if (start.from === "earliest") return () => start;
   }
   if (texts.length !== names.length) {
     throw new RequestError(
       400,
       "bad-position",
-      `${where} is ${texts.length === 1 ? "a position" : `given ${texts.length} times`} for ${names.length} channels; it must be the id of an event of this stream, "earliest", or a position for each channel, in the same order`,
+      `${where} is ${texts.length === 1 ? "a position" : `given ${texts.length} times`} for ${names.length} channels; it must be the id of an event of this stream, "earliest", "state", or a position for each channel, in the same order`,
     );
   }
   const starts = new Map<string, Start>();
@@ -74,7 +77,11 @@ function readAfter(texts: readonly string[], names: readonly string[], where: st
     // A client that keeps its positions in variables starts with empty ones.
     starts.set(names[index]!, text === "" ? LIVE : parseAfter(text, where));
   }
-  return (name) => starts.get(name) ?? null;
+  return (name, channel) => {
+    const start = starts.get(name) ?? null;
+    if (start && asksForState(start) && !channel.log.keepsState) throw noState(name);
+    return start;
+  };
 }
 
 /** A tag that is no cursor of ours stands in a cache from before: that is a gap, not an error. */

@@ -5,11 +5,16 @@ import { parseAfter, parseLast, parseStart } from "./start.ts";
 const after = (epoch: string, offset: number) =>
   ({ from: "after", position: { epoch, offset } }) as const;
 
+const within = (epoch: string, offset: number, through: number) =>
+  ({ from: "state", place: { position: { epoch, offset }, through } }) as const;
+
 describe("parseAfter()", () => {
-  test("takes a position or earliest", () => {
+  test("takes a position, a place within a snapshot, earliest or state", () => {
     expect(parseAfter("mfz3k9-42", "after")).toEqual(after("mfz3k9", 42));
     expect(parseAfter("a-0", "after")).toEqual(after("a", 0));
     expect(parseAfter("earliest", "after")).toEqual({ from: "earliest" });
+    expect(parseAfter("state", "after")).toEqual({ from: "state", place: null });
+    expect(parseAfter("mfz3k9-42~107", "after")).toEqual(within("mfz3k9", 42, 107));
   });
 
   test("refuses anything else with the name that it has in the request", () => {
@@ -24,6 +29,10 @@ describe("parseAfter()", () => {
       "a-1 ",
       "a-1\n",
       "a-1.5",
+      "a-1~",
+      "a-2~1",
+      "a-1~02",
+      "~1",
       `a-${"1".repeat(16)}`,
     ]) {
       expect(() => parseAfter(text, "Last-Event-ID")).toThrow(
@@ -68,8 +77,15 @@ describe("parseStart()", () => {
     expect(start({ "if-none-match": '"a-2"' }, "after=earliest&last=4", true)).toEqual(
       after("a", 2),
     );
+    expect(start({ "if-none-match": '"a-2~5"' }, "", true)).toEqual(within("a", 2, 5));
     expect(start({ "if-none-match": '"a-2"' }, query, false)).toEqual(after("a", 3));
     expect(start({}, "last=4")).toEqual({ from: "last", count: 4 });
+  });
+
+  test("takes after=state before a tag, which is of another page, and after a Last-Event-ID", () => {
+    const state = { from: "state", place: null } as const;
+    expect(start({ "if-none-match": '"a-2"' }, "after=state", true)).toEqual(state);
+    expect(start({ "last-event-id": "a-2" }, "after=state", false)).toEqual(after("a", 2));
   });
 
   test("reads an empty after as none: a client starts with an empty position", () => {

@@ -3,6 +3,7 @@ import type { Channel } from "../channel/channel.ts";
 import type { MaybePromise } from "../channel/log.ts";
 import type { IncomingDraft } from "../channel/pipeline.ts";
 import type { Start } from "../channel/position.ts";
+import type { Codings } from "./coding/codings.ts";
 import type { StartOf } from "./start-many.ts";
 
 /** One client's access to one channel. */
@@ -42,6 +43,11 @@ export interface Exchange extends Access {
   readonly path: string;
   readonly start: Start;
   readonly listener: Listener;
+  /**
+   * The answer to a request that can't be served after all. Where there is one, a promise that `serve` gave
+   * MUST resolve with it rather than fail: whoever handed it on need not look at each.
+   */
+  readonly refuse?: (error: unknown) => Response;
   /**
    * Opens the channel for this client once more: who left it, or only publishes, may find it gone, or
    * that others may use it by now.
@@ -98,6 +104,12 @@ export interface MergingTransport extends Transport {
 /** The server's view of one client; the transport gives it its ways to answer. */
 export interface Subscriber {
   readonly id: string;
+  /**
+   * What is submitted now, with no terms, has its place in the channel as soon as `submit` has returned:
+   * the next draft need not wait for its answer. Later it is refused together with all that is submitted
+   * meanwhile, or for its key, by the state of the channel. Left out: it has to wait.
+   */
+  readonly takesAtOnce?: boolean;
   /** The connection stands: counted, and told to `joined` hooks. */
   connect(ways: SubscriberWays): void;
   /** MUST be called once when the connection is gone, however it ended. */
@@ -124,8 +136,12 @@ export interface SubscriberWays extends ClientWays {
 export interface Listener {
   /** Turns an HTTP/1.1 request into a WebSocket; false when it can't. */
   upgrade(request: Request, socket: SocketHandlers, protocol?: string): boolean;
-  /** Sends one frame to all sockets that subscribed to `group`, with one write each turn. */
-  publish(group: string, data: string | Uint8Array): void;
+  /**
+   * Sends one frame to all sockets that subscribed to `group`, with one write each turn.
+   *
+   * @param compress For sockets that can take it so (RFC 7692): each has it compressed by itself.
+   */
+  publish(group: string, data: string | Uint8Array, compress: boolean): void;
   /** Lets a request wait for its answer longer than the listener's idle timeout. */
   hold(request: Request, seconds: number): void;
   /** A port when the client takes server pushes on this request's connection (RFC 9113 §8.4). */
@@ -171,6 +187,8 @@ export interface Socket {
   close(code?: number, reason?: string): void;
   pause(): void;
   resume(): void;
+  /** Calls `work` at once, and puts what it sends in one write where that fits. */
+  cork(work: () => void): void;
   getBufferedAmount(): number;
   readonly readyState: number;
 }
@@ -184,6 +202,8 @@ export interface TransportOptions {
   readonly retryMs: number;
   readonly heartbeatMs: number;
   readonly limits: TransportLimits;
+  /** How what is sent is compressed. Left out: not at all. */
+  readonly codings?: Codings;
 }
 
 /** Looked at when they are needed: a reload changes them in place. */
@@ -203,7 +223,8 @@ export interface Transport {
    * Serves the request. A WebSocket gives no response.
    *
    * MUST deliver what `CatchUp` or `Cursor` gives, in that order; MUST tell of a gap before anything
-   * later; MUST bound what waits for the client by `bufferBytes`.
+   * later; MUST bound what waits for the client by `bufferBytes`. One that is over it is dealt with as
+   * `channel.slow` said when it came; where the framing can't tell of a gap it is disconnected in any case.
    *
    * @throws {RequestError} When the request can't be served.
    */

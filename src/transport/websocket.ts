@@ -1,6 +1,7 @@
 /** WebSocket: raw frames on a channel's URL, or `tidewire.v1` frames for one channel or many. */
 import { RequestError, CLOSE } from "./errors.ts";
 import { FrameSocket, PROTOCOL } from "./frame-socket.ts";
+import { PageCache } from "./page-cache.ts";
 import { RawSocket } from "./raw-socket.ts";
 import type { SocketContext } from "./socket-group.ts";
 import { spreadCalls } from "./spread.ts";
@@ -18,7 +19,8 @@ export class WebSocketTransport implements Transport {
   readonly #context: SocketContext;
 
   constructor(options: TransportOptions) {
-    this.#context = { options, sockets: new Set(), sentToMany: { bytes: 0 } };
+    const pages = new PageCache(bytesOf);
+    this.#context = { options, sockets: new Set(), sentToMany: { bytes: 0 }, pages };
   }
 
   /** Channels that the socket which is subscribed to most of them is subscribed to. */
@@ -60,11 +62,17 @@ export class WebSocketTransport implements Transport {
 
   async shutdown(spreadMs: number): Promise<void> {
     const reason = "the server stops; come back";
+    this.#context.pages.clear();
     await spreadCalls(this.#context.sockets, spreadMs, (socket) => {
       if (socket instanceof FrameSocket) socket.goAway(CLOSE.goingAway, reason);
       else socket.end(CLOSE.goingAway, reason);
     });
   }
+}
+
+/** Characters of a string take two bytes where one of them is not Latin. */
+function bytesOf(frames: readonly (string | Uint8Array)[]): number {
+  return frames.reduce((sum, { length }) => sum + 2 * length, 0);
 }
 
 /** The subprotocol to answer with, or null for raw frames. */

@@ -1,7 +1,7 @@
 /** What every transport promises, over real connections to a real server. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { startTestServer, type TestServer } from "../../src/server/testing.ts";
-import { WAYS } from "./clients/all.ts";
+import { COMPRESSED_WAYS, WAYS } from "./clients/all.ts";
 import type { Received, TestClient, Way } from "./clients/client.ts";
 
 let server: TestServer;
@@ -10,7 +10,10 @@ let names = 0;
 beforeAll(async () => {
   server = await startTestServer({
     channels: { "room/{name}": { history: { size: 50, ttlMs: 600_000 } } },
-    server: { http2Push: { listen: { hostname: "127.0.0.1", port: 0 }, tls: null } },
+    server: {
+      http2Push: { listen: { hostname: "127.0.0.1", port: 0 }, tls: null },
+      compression: { websocket: true, minBytes: 1 },
+    },
     limits: { message: 2 << 20 },
   });
 });
@@ -73,7 +76,7 @@ function ids(items: readonly Received[]): unknown[] {
   return items.map((item) => (item.type === "message" ? item.id : item));
 }
 
-for (const way of WAYS) {
+for (const way of [...WAYS, ...COMPRESSED_WAYS]) {
   describe(way.name, () => {
     test("delivers live messages once and in order", async () => {
       const channel = freshChannel();

@@ -75,7 +75,8 @@ async function publish(channel: string, body: string): Promise<void> {
 }
 
 describe("client.send() in joined(), over SSE", () => {
-  const accept = { headers: { accept: "text/event-stream" } };
+  // A buffer counts bytes as they are sent.
+  const accept = { headers: { accept: "text/event-stream", "accept-encoding": "identity" } };
 
   test("may send more than the buffer at once: the stream goes on", async () => {
     const client = await connectTcp(
@@ -98,7 +99,8 @@ describe("client.send() in joined(), over SSE", () => {
     const response = await fetch(`${server.urls.public}/channels/flood`, accept);
     const text = await response.text();
     expect(text.length).toBeGreaterThan(BUFFER - 10_000);
-    expect(text.length).toBeLessThan(BUFFER + 10_000);
+    // A quarter more than the buffer, which may be full of what is for all.
+    expect(text.length).toBeLessThan(BUFFER * 1.25 + 10_000);
     const live = server.channels.peek("flood")!;
     expect([live.held, live.channel.fanOut.size]).toEqual([0, 0]);
   });

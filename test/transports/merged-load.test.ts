@@ -11,7 +11,11 @@ const MOST = 400;
 let server: TestServer;
 beforeAll(async () => {
   server = await startTestServer({
-    channels: { "room/{name}": { history: { size: 1000, ttlMs: 600_000 } } },
+    channels: {
+      "room/{name}": { history: { size: 1000, ttlMs: 600_000 } },
+      "oldest/{name}": { history: { size: 10, ttlMs: 600_000 }, slow: "drop-oldest" },
+      "latest/{name}": { history: { size: 10, ttlMs: 600_000 }, slow: "latest" },
+    },
     limits: { buffer: BUFFER, message: 128 * 1024 },
   });
 });
@@ -73,6 +77,62 @@ test("a slow stream ends, its last id still works, and who reads notices nothing
   await back.until((text) => messagesIn(text).length >= missed.length);
   expect(messagesIn(back.text()).toSorted()).toEqual(missed.toSorted());
   for (const client of [healthy, back]) client.socket.destroy();
+});
+
+test("a slow stream whose channels all let it lag stays, is told what it lost, and is live again", async () => {
+  const channels = ["oldest/a", "latest/b"];
+  const slow = await open(channels);
+  await slow.until((text) => text.includes("id: v1."));
+  slow.socket.pause();
+  const hears = () => channels.map((name) => server.channels.peek(name)!.channel.fanOut.size);
+  const lagging = () => channels.map((name) => server.channels.peek(name)!.channel.laggards.size);
+  const ids = new Map<string, string[]>(channels.map((name) => [name, []]));
+  const publishToAll = async (text: string) => {
+    for (const channel of channels) ids.get(channel)!.push(await publish(channel, text));
+  };
+  for (let sent = 0; hears().includes(1) && sent < MOST; sent++) await publishToAll(`1 ${BIG}`);
+  // More than the history holds.
+  for (let i = 0; i < 20; i++) await publishToAll("2");
+  expect(channels.map(held)).toEqual([1, 1]);
+  expect(lagging()).toEqual([1, 1]);
+  slow.socket.resume();
+  while (hears().includes(0)) await new Promise(setImmediate);
+  expect(lagging()).toEqual([0, 0]);
+  await publishToAll("3 the end");
+  await slow.until((text) => text.slice(-1000).split("3 the end").length === 3);
+  const given = new Map<string, string[]>(channels.map((name) => [name, []]));
+  const lost = new Map<string, string[]>(channels.map((name) => [name, []]));
+  for (const [, data] of slow.text().matchAll(/^data: (.*)$/gm)) {
+    const { channel, id, after } = JSON.parse(data!) as Record<string, string>;
+    const all = ids.get(channel!)!;
+    const got = given.get(channel!)!;
+    if (after === undefined) got.push(id!);
+    else {
+      expect(after).toBe(got.at(-1)!);
+      lost.get(channel!)!.push(...all.slice(all.indexOf(after) + 1, all.indexOf(id!) + 1));
+    }
+  }
+  for (const channel of channels) {
+    expect(lost.get(channel)!.length).toBeGreaterThan(8);
+    expect([...given.get(channel)!, ...lost.get(channel)!].toSorted()).toEqual(
+      ids.get(channel)!.toSorted(),
+    );
+  }
+  expect(channels.map(held)).toEqual([1, 1]);
+  slow.socket.destroy();
+});
+
+test("a slow stream ends where one of its channels does not let it lag", async () => {
+  const channels = ["oldest/strict", "room/strict"];
+  const slow = await open(channels);
+  await slow.until((text) => text.includes("id: v1."));
+  slow.socket.pause();
+  for (let sent = 0; held(channels[0]!) === 1 && sent < MOST; sent++) {
+    await publish(channels[0]!, `1 ${BIG}`);
+  }
+  expect(channels.map(held)).toEqual([0, 0]);
+  slow.socket.resume();
+  await slow.ended;
 });
 
 test("a slow stream of 100 channels, each with little to send, keeps no more than one buffer", async () => {

@@ -126,6 +126,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     transports: TRANSPORT_NAMES,
     history: HISTORY,
     publish,
+    slow: "disconnect",
     schema: null,
     plugins: [],
   };

@@ -16,7 +16,7 @@ export interface ClientOptions {
   /** Base URL of the listener: `http://127.0.0.1:8080`. */
   readonly url: string;
   readonly channel: string;
-  /** A position or `earliest`. */
+  /** A position, `earliest` or `state`. */
   readonly after?: string;
 }
 

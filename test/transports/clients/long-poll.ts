@@ -1,5 +1,6 @@
 /** Long-poll by `fetch`, with both framings, and by `curl`: loops that follow `Link: rel="next"`. */
 import { channelUrl, Inbox, type ClientOptions, type TestClient, type Way } from "./client.ts";
+import { fetchIn, type Coding } from "./coding.ts";
 
 interface Answer {
   readonly status: number;
@@ -11,9 +12,9 @@ type Get = (url: string, signal: AbortSignal) => Promise<Answer>;
 
 const ENVELOPE = "application/vnd.tidewire+json";
 
-function fetchBy(accept: string): Get {
+function fetchBy(accept: string, coding: Coding = "identity"): Get {
   return async (url, signal) => {
-    const response = await fetch(url, { headers: { accept }, signal });
+    const response = await fetchIn(coding)(url, { headers: { accept }, signal });
     const body = new Uint8Array(await response.arrayBuffer());
     return { status: response.status, headers: response.headers, body };
   };
@@ -68,7 +69,8 @@ function takeRaw({ status, headers, body }: Answer, inbox: Inbox): void {
   const isBytes = headers.get("content-type") === "application/octet-stream";
   inbox.push({
     type: "message",
-    id: headers.get("etag")!.replaceAll('"', ""),
+    // An answer that is encoded has a weak tag.
+    id: /"(.*)"/.exec(headers.get("etag")!)![1]!,
     text: Buffer.from(body).toString(isBytes ? "base64" : "utf8"),
   });
 }
@@ -101,4 +103,10 @@ function before(id: string | undefined): string | null {
 
 export const rawPoll = way("long-poll, fetch", fetchBy("*/*"), takeRaw);
 export const envelopePoll = way("long-poll, fetch, envelope", fetchBy(ENVELOPE), takePage);
+export const rawPollZstd = way("long-poll, fetch, zstd", fetchBy("*/*", "zstd"), takeRaw);
+export const envelopePollGzip = way(
+  "long-poll, fetch, envelope, gzip",
+  fetchBy(ENVELOPE, "gzip"),
+  takePage,
+);
 export const curlPoll = way("long-poll, curl", curl, takeRaw);

@@ -4,6 +4,7 @@
  */
 import { EventSource } from "eventsource";
 import { Inbox, type ClientOptions, type Way } from "./client.ts";
+import { fetchIn, type Coding } from "./coding.ts";
 
 /** Sorted before and after the channel of the suite. */
 const OTHERS = ["room/a-quiet-one", "room/z-quiet-one"];
@@ -21,7 +22,8 @@ function mergedUrl({ url, channel, after }: ClientOptions): string {
   const [first, last] = OTHERS;
   const channels = [first, channel, last].map((name) => `channel=${name}`).join("&");
   if (after === undefined) return `${url}/channels?${channels}`;
-  const start = after === "earliest" ? "after=earliest" : `after=&after=${after}&after=`;
+  const isWord = after === "earliest" || after === "state";
+  const start = isWord ? `after=${after}` : `after=&after=${after}&after=`;
   return `${url}/channels?${channels}&${start}`;
 }
 
@@ -31,13 +33,13 @@ function push(inbox: Inbox, { id, data }: Envelope): void {
 
 const common = { hasIds: true, bytes: "base64", lineEnds: "kept" } as const;
 
-export const mergedEventSource: Way = {
+const mergedEventSourceIn = (coding: Coding): Way => ({
   ...common,
-  name: "SSE, many channels, eventsource",
+  name: `SSE, many channels, eventsource${coding === "identity" ? "" : `, ${coding}`}`,
   transport: "sse",
   async open(options) {
     const inbox = new Inbox();
-    const source = new EventSource(mergedUrl(options));
+    const source = new EventSource(mergedUrl(options), { fetch: fetchIn(coding) });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     source.onopen = () => resolve();
     source.onerror = (event) => {
@@ -53,7 +55,11 @@ export const mergedEventSource: Way = {
     await promise;
     return { next: inbox.next, close: () => source.close() };
   },
-};
+});
+
+export const mergedEventSource = mergedEventSourceIn("identity");
+export const mergedEventSourceGzip = mergedEventSourceIn("gzip");
+export const mergedEventSourceZstd = mergedEventSourceIn("zstd");
 
 /** An answer to a poll of many channels. */
 export interface Page {
@@ -67,9 +73,9 @@ export interface Page {
   }[];
 }
 
-export const mergedPoll: Way = {
+const mergedPollIn = (coding: Coding): Way => ({
   ...common,
-  name: "long-poll, many channels, fetch",
+  name: `long-poll, many channels, fetch${coding === "identity" ? "" : `, ${coding}`}`,
   transport: "long-poll",
   async open(options) {
     const inbox = new Inbox();
@@ -77,7 +83,7 @@ export const mergedPoll: Way = {
     const loop = async () => {
       let url = mergedUrl(options);
       for (;;) {
-        const response = await fetch(url, { signal: stop.signal });
+        const response = await fetchIn(coding)(url, { signal: stop.signal });
         if (response.status >= 400) throw new Error(await response.text());
         if (response.status === 200) {
           const { messages, gaps } = (await response.json()) as Page;
@@ -91,4 +97,7 @@ export const mergedPoll: Way = {
     loop().catch(() => inbox.push({ type: "end", code: null }));
     return { next: inbox.next, close: () => stop.abort() };
   },
-};
+});
+
+export const mergedPoll = mergedPollIn("identity");
+export const mergedPollGzip = mergedPollIn("gzip");

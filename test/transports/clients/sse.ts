@@ -2,15 +2,16 @@
 import { EventSource } from "eventsource";
 import { createEventSource } from "eventsource-client";
 import { channelUrl, Inbox, type Way } from "./client.ts";
+import { fetchIn, type Coding } from "./coding.ts";
 
 const common = { transport: "sse", hasIds: true, bytes: "base64", lineEnds: "lf" } as const;
 
-export const eventSource: Way = {
+const eventSourceIn = (coding: Coding): Way => ({
   ...common,
-  name: "SSE, eventsource",
+  name: `SSE, eventsource${coding === "identity" ? "" : `, ${coding}`}`,
   async open(options) {
     const inbox = new Inbox();
-    const source = new EventSource(channelUrl(options));
+    const source = new EventSource(channelUrl(options), { fetch: fetchIn(coding) });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     source.onopen = () => resolve();
     source.onerror = (event) => {
@@ -27,7 +28,11 @@ export const eventSource: Way = {
     await promise;
     return { next: inbox.next, close: () => source.close() };
   },
-};
+});
+
+export const eventSource = eventSourceIn("identity");
+export const eventSourceGzip = eventSourceIn("gzip");
+export const eventSourceZstd = eventSourceIn("zstd");
 
 export const eventSourceClient: Way = {
   ...common,

@@ -11,8 +11,20 @@ interface Frame {
   readonly data: unknown;
 }
 
-function connect(url: string, inbox: Inbox, protocol?: string): InstanceType<typeof WebSocket> {
-  const socket = new WebSocket(url.replace("http", "ws"), protocol ? [protocol] : []);
+function connect(
+  url: string,
+  inbox: Inbox,
+  isDeflated: boolean,
+  protocol?: string,
+): InstanceType<typeof WebSocket> {
+  const protocols = protocol ? [protocol] : [];
+  const socket = new WebSocket(url.replace("http", "ws"), protocols, {
+    perMessageDeflate: isDeflated,
+  });
+  socket.on("open", () => {
+    if (socket.extensions.includes("permessage-deflate") === isDeflated) return;
+    throw new Error(`the socket's extensions are "${socket.extensions}"`);
+  });
   socket.on("error", () => {});
   socket.on("close", (code: number) => inbox.push({ type: "end", code }));
   return socket;
@@ -22,15 +34,15 @@ function client(socket: InstanceType<typeof WebSocket>, inbox: Inbox): TestClien
   return { next: inbox.next, close: () => socket.terminate() };
 }
 
-export const rawWebSocket: Way = {
-  name: "WebSocket, raw",
+const raw = (isDeflated: boolean): Way => ({
+  name: `WebSocket, raw${isDeflated ? ", deflate" : ""}`,
   transport: "websocket",
   hasIds: false,
   bytes: "bytes",
   lineEnds: "kept",
   async open(options) {
     const inbox = new Inbox();
-    const socket = connect(channelUrl(options), inbox);
+    const socket = connect(channelUrl(options), inbox, isDeflated);
     socket.on("message", (data: Buffer, isBinary: boolean) =>
       inbox.push({
         type: "message",
@@ -41,10 +53,12 @@ export const rawWebSocket: Way = {
     await once(socket, "open");
     return client(socket, inbox);
   },
-};
+});
 
-/** @param connectTo Opens the socket; resolves when the channel is subscribed to. */
-function frames(name: string, isMany: boolean): Way {
+export const rawWebSocket = raw(false);
+export const rawWebSocketDeflate = raw(true);
+
+function frames(name: string, isMany: boolean, isDeflated = false): Way {
   return {
     name,
     transport: "websocket",
@@ -54,7 +68,7 @@ function frames(name: string, isMany: boolean): Way {
     async open(options) {
       const inbox = new Inbox();
       const url = isMany ? `${options.url}/channels` : channelUrl(options);
-      const socket = connect(url, inbox, "tidewire.v1");
+      const socket = connect(url, inbox, isDeflated, "tidewire.v1");
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       socket.on("message", (data: Buffer) => {
         const frame = JSON.parse(data.toString()) as Frame;
@@ -78,6 +92,7 @@ function frames(name: string, isMany: boolean): Way {
 }
 
 export const frameWebSocket = frames("WebSocket, tidewire.v1", false);
+export const frameWebSocketDeflate = frames("WebSocket, tidewire.v1, deflate", false, true);
 export const manyWebSocket = frames("WebSocket, tidewire.v1 at /channels", true);
 
 export type { ClientOptions };
