@@ -5,6 +5,8 @@ import { formatPlugins, measurePlugins, type PluginResults } from "./plugins.ts"
 import { runLoad } from "./run-load.ts";
 import { SERVERS, type BenchServer } from "./servers.ts";
 import type { FanOutResult, IdleResult, LoadSpec, Transport } from "./spec.ts";
+import { measurePublishing } from "./sqlite.ts";
+import { formatPublishing, type PublishRow } from "./sqlite-table.ts";
 import { startUpMs } from "./start-up.ts";
 import { formatTable, type Row } from "./table.ts";
 
@@ -83,24 +85,34 @@ async function main(args: readonly string[]): Promise<number> {
   const isOwn = options.servers.includes("tidewire");
   const startUp = isOwn && options.transports.length > 0 ? await startUpMs(START_UPS) : null;
   const plugins = isOwn && options.plugins ? await measurePlugins(options.seconds, progress) : null;
-  print(rows, startUp, plugins, options.json);
+  // Short ones, and the middle of three: what else is on the machine comes and goes.
+  const publishing =
+    isOwn && options.sqlite ? await measurePublishing(options.seconds / 5, progress) : null;
+  print({ rows, startUpMs: startUp, plugins, publishing }, options.json);
   return rows.some((row) => row.fanOut instanceof Error || row.idle instanceof Error) ? 1 : 0;
 }
 
-function print(
-  rows: readonly Row[],
-  startUp: readonly number[] | null,
-  plugins: PluginResults | null,
-  asJson: boolean,
-): void {
+/** All that was measured. */
+interface Results {
+  readonly rows: readonly Row[];
+  readonly startUpMs: readonly number[] | null;
+  readonly plugins: PluginResults | null;
+  readonly publishing: readonly PublishRow[] | null;
+}
+
+function print(results: Results, asJson: boolean): void {
   if (asJson) {
     const plain = (_key: string, value: unknown) =>
       value instanceof Error ? { error: value.message } : value;
-    console.log(JSON.stringify({ rows, startUpMs: startUp, plugins }, plain, 2));
+    console.log(JSON.stringify(results, plain, 2));
     return;
   }
-  if (rows.length > 0) console.log(formatTable(rows));
-  if (plugins) console.log(`${rows.length > 0 ? "\n" : ""}${formatPlugins(plugins)}`);
+  const { rows, startUpMs: startUp, plugins, publishing } = results;
+  const tables: string[] = [];
+  if (rows.length > 0) tables.push(formatTable(rows));
+  if (publishing) tables.push(formatPublishing(publishing));
+  if (plugins) tables.push(formatPlugins(plugins));
+  if (tables.length > 0) console.log(tables.join("\n\n"));
   if (!startUp) return;
   const [median, slowest] = [startUp[Math.floor(startUp.length / 2)]!, startUp.at(-1)!];
   console.log(

@@ -5,13 +5,15 @@ test("parseOptions() measures everything, unless told what to leave out", () => 
   expect(parseOptions([])).toMatchObject({
     transports: ["websocket", "sse", "long-poll", "http2-push"],
     plugins: true,
+    sqlite: true,
     servers: ["tidewire", "bare", "nchan", "ws", "socket.io", "better-sse"],
     connections: 10_000,
   });
   const some = parseOptions(["--only", "sse", "--servers", "bare,nchan", "--secs", "2"]);
   expect(some).toMatchObject({ transports: ["sse"], servers: ["bare", "nchan"], seconds: 2 });
-  expect(some.plugins).toBe(false);
+  expect([some.plugins, some.sqlite]).toEqual([false, false]);
   expect(parseOptions(["--only", "plugins"])).toMatchObject({ transports: [], plugins: true });
+  expect(parseOptions(["--only", "sqlite"])).toMatchObject({ transports: [], sqlite: true });
 });
 
 for (const [args, reason] of [

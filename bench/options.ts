@@ -4,7 +4,7 @@ import { SERVERS, type ServerName } from "./servers.ts";
 import { TRANSPORTS, type Transport } from "./spec.ts";
 
 export const USAGE = `usage: npm run bench -- [options]
-  --only websocket,sse            transports, and "plugins" (default: all)
+  --only websocket,sse            transports, "plugins" and "sqlite" (default: all)
   --servers tidewire,bare,nchan   servers (default: all)
   --secs 5                        seconds of each measurement
   --subs 1000                     subscribers while messages flow
@@ -18,6 +18,8 @@ export interface Options {
   readonly transports: readonly Transport[];
   /** Whether to measure what plugins cost. */
   readonly plugins: boolean;
+  /** Whether to measure publishing, with the sqlite broker and beside SQLite itself. */
+  readonly sqlite: boolean;
   readonly servers: readonly ServerName[];
   readonly seconds: number;
   readonly subscribers: number;
@@ -28,7 +30,7 @@ export interface Options {
   readonly json: boolean;
 }
 
-const SECTIONS = [...TRANSPORTS, "plugins"] as const;
+const SECTIONS = [...TRANSPORTS, "plugins", "sqlite"] as const;
 
 /** @throws {TypeError | RangeError} When an option is unknown or its value is not usable. */
 export function parseOptions(args: readonly string[]): Options {
@@ -48,8 +50,9 @@ export function parseOptions(args: readonly string[]): Options {
   });
   const only = list("only", values.only, SECTIONS);
   return {
-    transports: only.filter((section) => section !== "plugins"),
+    transports: only.filter((section) => section !== "plugins" && section !== "sqlite"),
     plugins: only.includes("plugins"),
+    sqlite: only.includes("sqlite"),
     servers: list("servers", values.servers, Object.keys(SERVERS) as ServerName[]),
     seconds: count("secs", values.secs),
     subscribers: count("subs", values.subs),
@@ -61,7 +64,8 @@ export function parseOptions(args: readonly string[]): Options {
   };
 }
 
-function list<T extends string>(option: string, value: string, known: readonly T[]): T[] {
+/** @throws {RangeError} When a name of the list is not known. */
+export function list<T extends string>(option: string, value: string, known: readonly T[]): T[] {
   return value.split(",").map((name) => {
     const match = known.find((candidate) => candidate === name);
     if (match) return match;
@@ -69,7 +73,8 @@ function list<T extends string>(option: string, value: string, known: readonly T
   });
 }
 
-function count(option: string, value: string): number {
-  if (/^[1-9]\d{0,6}$/.test(value)) return Number(value);
-  throw new RangeError(`--${option} takes a whole number from 1, not "${value}"`);
+/** @throws {RangeError} When it is not a whole number, or too small. */
+export function count(option: string, value: string, least = 1): number {
+  if (/^\d{1,7}$/.test(value) && Number(value) >= least) return Number(value);
+  throw new RangeError(`--${option} takes a whole number from ${least}, not "${value}"`);
 }

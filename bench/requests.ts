@@ -31,6 +31,10 @@ export const OPENING_ANSWER: Readonly<Record<Transport, string>> = {
 /** Acknowledges the server's SETTINGS (RFC 9113 §6.5.3). */
 export const SETTINGS_ACK = frame(0x4, 0x1, 0, new Uint8Array());
 
+/** How each PING of these servers starts, whose payload is zeros, and the answer that it is owed (RFC 9113 §6.7). */
+export const PING = Uint8Array.of(0, 0, 8, 6, 0, 0, 0, 0, 0);
+export const PING_ACK = Uint8Array.of(0, 0, 8, 6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+
 function openPushStream(path: string, authority: string): Uint8Array {
   // ENABLE_PUSH (2) = 1, MAX_CONCURRENT_STREAMS (3) = 2^20: pushes wait for nothing but the server.
   const settings = new Uint8Array([0, 2, 0, 0, 0, 1, 0, 3, 0, 0x10, 0, 0]);

@@ -1,127 +1,90 @@
 /**
- * Durable publishing: messages that the sqlite broker acknowledges in a second, beside what `bun:sqlite`
- * inserts in one, with as many rows in a transaction as the publishers have under way.
+ * Publishing: messages that are acknowledged in a second, with the sqlite broker beside what `bun:sqlite`
+ * inserts in one, with as many rows in a transaction as the publishers have under way, and with memory.
  *
+ *     npm run bench -- --only sqlite
  *     bun bench/sqlite.ts [seconds]
  */
-import { Database } from "bun:sqlite";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort } from "../test/executable.ts";
 import { executable } from "./executable.ts";
 import { pinned } from "./measure.ts";
-import { SERVER_CORE } from "./servers.ts";
-import { payload, type DurableLoad, type DurableLoadResult } from "./sqlite-load.ts";
+import { freePort, SERVER_CORE } from "./servers.ts";
+import type { PublishLoad, PublishLoadResult } from "./sqlite-load.ts";
+import type { RawInserts, RawResult } from "./sqlite-raw.ts";
+import { formatPublishing, type Broker, type PublishRow, type Publishers } from "./sqlite-table.ts";
 
-export interface DurableResult {
-  readonly durability: "full" | "normal";
-  readonly publishers: number;
-  /** Messages of one POST. */
-  readonly batch: number;
-  readonly rawRate: number;
-  readonly rate: number;
-  readonly refused: number;
-}
-
-const PUBLISHERS = 64;
-const BATCHES = [1, 100];
+const BROKERS: readonly Broker[] = ["sqlite, full", "sqlite, normal", "memory"];
+const LOADS: readonly Publishers[] = [
+  { kind: "posts", publishers: 64, batch: 1 },
+  { kind: "posts", publishers: 64, batch: 100 },
+  { kind: "frames", publishers: 64, batch: 32 },
+];
 const PAYLOAD_BYTES = 128;
 /** Odd, so that one run is in the middle. */
 const ROUNDS = 3;
 
 /** @param seconds Of each measurement. */
-export async function measureSqlite(
+export async function measurePublishing(
   seconds: number,
   progress: (text: string) => void,
-): Promise<DurableResult[]> {
-  const results: DurableResult[] = [];
-  for (const durability of ["full", "normal"] as const) {
-    for (const batch of BATCHES) {
-      const raw: number[] = [];
-      const served: DurableLoadResult[] = [];
+): Promise<PublishRow[]> {
+  const rows: PublishRow[] = [];
+  for (const broker of BROKERS) {
+    for (const load of LOADS) {
+      const raw: RawResult[] = [];
+      const served: (PublishLoadResult | Error)[] = [];
       // In turns: a disk is faster at one time than at another.
       for (let round = 1; round <= ROUNDS; round++) {
-        progress(`sqlite, ${durability}, ${batch} a POST, ${round} of ${ROUNDS}`);
-        raw.push(await rawRate(durability, PUBLISHERS * batch, seconds));
-        served.push(await servedRate(durability, batch, seconds));
+        progress(`publishing, ${broker}, ${load.batch} ${load.kind}, ${round} of ${ROUNDS}`);
+        if (broker !== "memory") raw.push(await rawRate(broker, load, seconds));
+        served.push(await serve(broker, load, seconds).catch((error: Error) => error));
       }
-      results.push({
-        ...{ durability, batch, publishers: PUBLISHERS },
-        rawRate: middle(raw),
-        rate: middle(served.map(({ rate }) => rate)),
-        refused: served.reduce((sum, each) => sum + each.refused, 0),
-      });
+      rows.push({ broker, load, raw, served });
     }
   }
-  return results;
+  return rows;
 }
 
-/** A Markdown table. */
-export function formatSqlite(results: readonly DurableResult[]): string {
-  const rows = results.map(({ durability, publishers, batch, rawRate, rate, refused }) =>
-    [
-      `${durability}, ${publishers} publishers, ${batch} a POST`,
-      Math.round(rate).toLocaleString("en"),
-      `${Math.round(rawRate).toLocaleString("en")} (${publishers * batch} rows a transaction)`,
-      `${Math.round((rate / rawRate) * 100)} %`,
-      String(refused),
-    ].join(" | "),
-  );
-  return [
-    `Messages of ${PAYLOAD_BYTES} bytes that are acknowledged in a second, the middle one of ${ROUNDS} runs:`,
-    "",
-    "| durability | Tidewire | raw bun:sqlite | of it | refused |",
-    "|---|---|---|---|---|",
-    ...rows.map((row) => `| ${row} |`),
-  ].join("\n");
+async function rawRate(broker: Broker, load: Publishers, seconds: number): Promise<RawResult> {
+  const rows = load.publishers * load.batch;
+  const spec: RawInserts = {
+    durability: broker === "sqlite, full" ? "full" : "normal",
+    ...{ rows, payloadBytes: PAYLOAD_BYTES, seconds },
+  };
+  return run<RawResult>(SERVER_CORE, "sqlite-raw.ts", spec);
 }
 
-function middle(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+/** Runs a program of this folder on one core. */
+async function run<Result>(core: number, file: string, spec: object): Promise<Result> {
+  const argv = [process.execPath, join(import.meta.dir, file), JSON.stringify(spec)];
+  const child = Bun.spawn(pinned(core, argv), { stdout: "pipe", stderr: "inherit" });
+  const text = await new Response(child.stdout).text();
+  if ((await child.exited) !== 0) throw new Error(`${file} ended with code ${child.exitCode}`);
+  return JSON.parse(text) as Result;
 }
 
-/** Rows in a second, in a process of its own on the server's core. */
-async function rawRate(durability: string, rows: number, seconds: number): Promise<number> {
-  const args = ["--raw", durability, String(rows), String(seconds)];
-  const command = pinned(SERVER_CORE, [process.execPath, import.meta.path, ...args]);
-  const child = Bun.spawn(command, { stdout: "pipe", stderr: "inherit" });
-  return Number(await new Response(child.stdout).text());
-}
-
-async function servedRate(
-  durability: string,
-  batch: number,
+async function serve(
+  broker: Broker,
+  load: Publishers,
   seconds: number,
-): Promise<DurableLoadResult> {
+): Promise<PublishLoadResult> {
   const folder = mkdtempSync(join(tmpdir(), "tidewire-bench-"));
-  const port = freePort();
+  const port = await freePort();
   const config = join(folder, "tidewire.yaml");
-  // All that comes is kept, as the raw rows are.
-  await Bun.write(
-    config,
-    `server: { listen: "127.0.0.1:${port}" }
-broker: { use: sqlite, durability: ${durability} }
-limits: { publishes: { per_second: 1000000, burst: 1000000 } }
-defaults: { publish: clients, history: { size: 10000000, ttl: 1d, bytes: 64GiB } }
-log: { format: json }
-channels: { bench: {} }
-`,
-  );
+  await Bun.write(config, configOf(broker, port));
   const server = Bun.spawn(pinned(SERVER_CORE, [await executable(), "run", config]), {
     stderr: "pipe",
   });
   try {
     await server.stderr.getReader().read();
-    const spec: DurableLoad = {
-      ...{ port, path: "/channels/bench", publishers: PUBLISHERS, batch, seconds },
+    const spec: PublishLoad = {
+      ...{ ...load, port, channel: "bench", pid: server.pid, seconds },
       payloadBytes: PAYLOAD_BYTES,
       warmUpSeconds: 1,
     };
-    const file = join(import.meta.dir, "sqlite-load.ts");
-    const command = pinned(1 - SERVER_CORE, [process.execPath, file, JSON.stringify(spec)]);
-    const load = Bun.spawn(command, { stdout: "pipe", stderr: "inherit" });
-    return JSON.parse(await new Response(load.stdout).text()) as DurableLoadResult;
+    return await run<PublishLoadResult>(1 - SERVER_CORE, "sqlite-load.ts", spec);
   } finally {
     server.kill("SIGKILL");
     await server.exited;
@@ -129,37 +92,20 @@ channels: { bench: {} }
   }
 }
 
-/** Rows with the same columns as the broker's, by one prepared insert, in transactions: nothing around it. */
-function insertRaw(durability: string, rows: number, seconds: number): number {
-  const folder = mkdtempSync(join(tmpdir(), "tidewire-bench-"));
-  const database = new Database(join(folder, "raw.db"), { create: true });
-  try {
-    database.run("PRAGMA journal_mode = WAL");
-    database.run(`PRAGMA synchronous = ${durability}`);
-    database.run(
-      "CREATE TABLE messages (channel INTEGER, offset INTEGER, time INTEGER, event TEXT, key TEXT, format INTEGER, size INTEGER, before INTEGER, data, PRIMARY KEY (channel, offset)) WITHOUT ROWID",
-    );
-    const insert = database.query("INSERT INTO messages VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)");
-    const data = payload(PAYLOAD_BYTES);
-    let offset = 0;
-    const startedMs = performance.now();
-    while (performance.now() - startedMs < seconds * 1000) {
-      database.run("BEGIN IMMEDIATE");
-      for (let row = 0; row < rows; row++) {
-        const before = PAYLOAD_BYTES * offset;
-        insert.run(++offset, Date.now(), null, null, 0, PAYLOAD_BYTES, before, data);
-      }
-      database.run("COMMIT");
-    }
-    return (offset / (performance.now() - startedMs)) * 1000;
-  } finally {
-    database.close();
-    rmSync(folder, { recursive: true, force: true });
-  }
+function configOf(broker: Broker, port: number): string {
+  const [use, durability] = broker.split(", ");
+  // In the file all that comes is kept, as the raw rows are.
+  const history = durability ? "{ size: 10000000, ttl: 1d, bytes: 64GiB }" : "{ size: 100 }";
+  return `server: { listen: "127.0.0.1:${port}" }
+broker: { use: ${use}${durability ? `, durability: ${durability}` : ""} }
+limits: { publishes: { per_second: 1000000, burst: 10000000 } }
+defaults: { publish: clients, history: ${history} }
+log: { format: json }
+channels: { bench: {} }
+`;
 }
 
 if (import.meta.main) {
-  const [first, durability, rows, seconds] = process.argv.slice(2);
-  if (first === "--raw") console.log(insertRaw(durability!, Number(rows), Number(seconds)));
-  else console.log(formatSqlite(await measureSqlite(Number(first ?? 5), console.error)));
+  const seconds = Number(process.argv[2] ?? 1);
+  console.log(formatPublishing(await measurePublishing(seconds, console.error)));
 }

@@ -2,7 +2,7 @@
 import type { Socket } from "bun";
 import { Latency } from "./latency.ts";
 import { scanMarkers, type Carry } from "./marker.ts";
-import { OPENING_ANSWER, openingRequest, SETTINGS_ACK } from "./requests.ts";
+import { OPENING_ANSWER, openingRequest, PING, PING_ACK, SETTINGS_ACK } from "./requests.ts";
 import { Seen } from "./seen.ts";
 import type { Endpoint, Transport } from "./spec.ts";
 
@@ -15,7 +15,11 @@ interface Subscriber extends Carry {
   answered: boolean;
   /** Long-poll: the request for what comes after the answer that is being read. */
   next: string;
+  /** HTTP/2: the last bytes, which may be the start of a PING. */
+  end: Uint8Array;
 }
+
+const NOTHING = new Uint8Array();
 
 export class Subscribers {
   readonly #transport: Transport;
@@ -69,7 +73,7 @@ export class Subscribers {
     await Bun.connect<Subscriber>({
       hostname: "127.0.0.1",
       port: this.#endpoint.port,
-      data: { seen: new Seen(), answered: false, next: "", tail: null, tailBytes: 0 },
+      data: { seen: new Seen(), answered: false, next: "", end: NOTHING, tail: null, tailBytes: 0 },
       socket: this.#handlers,
     });
   }
@@ -95,6 +99,7 @@ export class Subscribers {
     const subscriber = socket.data;
     if (!subscriber.answered) this.#checkAnswer(socket, chunk);
     if (this.#transport === "long-poll") this.#findNext(subscriber, chunk);
+    if (this.#transport === "http2-push") answerPings(socket, chunk);
     this.#nowMs = performance.now();
     const before = this.deliveries;
     scanMarkers(subscriber, chunk, this.#found);
@@ -146,6 +151,18 @@ export class Subscribers {
     send(socket, socket.data.next);
     socket.data.next = "";
   }
+}
+
+function answerPings(socket: Socket<Subscriber>, chunk: Uint8Array): void {
+  const most = PING.length - 1;
+  const seam = Buffer.concat([socket.data.end, chunk.subarray(0, most)]);
+  if (seam.includes(PING)) send(socket, PING_ACK);
+  const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+  for (let at = bytes.indexOf(PING); at >= 0; at = bytes.indexOf(PING, at + PING.length)) {
+    send(socket, PING_ACK);
+  }
+  const last = Buffer.concat([socket.data.end, chunk.subarray(-most)]);
+  socket.data.end = last.subarray(-most);
 }
 
 function isNoContent(chunk: Uint8Array): boolean {
