@@ -2,7 +2,7 @@
  * Slow subscribers: a thousand TCP clients that stop reading, for each transport and policy. What they cost the
  * server in memory, and the healthy ones in latency, and what they were told when they read on.
  *
- *     bun bench/slow.ts [--kinds sse,tidewire.v1] [--policies latest] [--stalled 1000]
+ *     bun bench/slow.ts [--kinds sse,tidewire.v1] [--policies latest] [--stalled 1000] [--buffer 256 (KiB)]
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,6 +10,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { executable } from "./executable.ts";
 import { pinned } from "./measure.ts";
+import { count, list } from "./options.ts";
 import { freePort, SERVER_CORE } from "./servers.ts";
 import {
   POLICIES,
@@ -34,14 +35,19 @@ const { values } = parseArgs({
     json: { type: "boolean", default: false },
   },
 });
+const kinds = list("kinds", values.kinds, SLOW_KINDS);
+const policies = list("policies", values.policies, POLICIES);
+for (const name of ["stalled", "healthy", "buffer", "rate", "bytes", "keys", "seconds"] as const) {
+  count(name, values[name]);
+}
 const bufferBytes = Number(values.buffer) * 1024;
 
 const HEADER = `| client | slow | server's memory, MB (of limits.buffer × stalled) | healthy p99 ms: alone / filling up / stalled / reading on | by the server | and then | each was told | went wrong |
 | --- | --- | --- | --- | --- | --- | --- | --- |`;
 
 if (!values.json) console.log(HEADER);
-for (const kind of values.kinds.split(",") as SlowKind[]) {
-  for (const policy of values.policies.split(",")) {
+for (const kind of kinds) {
+  for (const policy of policies) {
     // Nothing lags there.
     if (kind === "raw" && policy === "drop-oldest") continue;
     if (kind === "long-poll" && policy !== "disconnect") continue;

@@ -157,13 +157,15 @@ describe("limits.connections", () => {
     await start({ channels: { fixed: {} }, limits: { connections: LIMIT } });
     const stop = new AbortController();
     const sse = { headers: { accept: "text/event-stream" }, signal: stop.signal };
-    await fetch(`${server.urls.public}/channels/fixed`, sse);
+    // Kept to the end: a stream that nobody holds any more is closed by the garbage collector.
+    const stream = await fetch(`${server.urls.public}/channels/fixed`, sse);
     const poll = fetch(`${server.urls.public}/channels/fixed`).then((response) => response.text());
     const socket = await TestSocket.open(`${server.urls.public}/channels/fixed`, "tidewire.v1");
     await socket.json();
     await until(() => server.connections === LIMIT);
     await expectFull();
     await poll;
+    expect(stream.bodyUsed).toBe(false);
     stop.abort();
     socket.close();
     await until(() => server.connections === 0);
