@@ -1,5 +1,5 @@
 /** Brings one subscriber from where it starts to the live stream: no loss, no repeat, no hole. */
-import type { CatchingUp } from "./catch-up-turns.ts";
+import { CatchUpStates } from "./catch-up-states.ts";
 import type { Channel } from "./channel.ts";
 import { Cursor, type CursorLimit, type Gap, type Step } from "./cursor.ts";
 import type { MaybePromise } from "./log.ts";
@@ -49,15 +49,15 @@ export function pageOf(bufferBytes: number): CursorLimit {
   return { count: PAGE_COUNT, bytes: bufferBytes / 4, isAligned: true };
 }
 
-export class CatchUp implements CatchingUp {
+export class CatchUp extends CatchUpStates {
   readonly #channel: Channel;
   readonly #receiver: Receiver;
   readonly #page: CursorLimit;
   readonly #cursor: Reading;
-  #state: "ready" | "waiting" | "reading" | "full" | "delivering" | "done" = "ready";
 
   /** @param start Where in the log, or what to read in its place. */
   constructor(channel: Channel, receiver: Receiver, start: Start | Reading, page: CursorLimit) {
+    super();
     this.#channel = channel;
     this.#receiver = receiver;
     this.#page = page;
@@ -66,55 +66,27 @@ export class CatchUp implements CatchingUp {
 
   /** Goes on until the subscriber is level, its buffer is full, or a page has to be waited for. */
   run(): void {
-    while (this.#state === "ready") {
-      if (this.#channel.fanOut.isDelivering) return this.#waitForDelivery();
+    while (this.state === "ready") {
+      const { fanOut } = this.#channel;
+      if (fanOut.isDelivering) return this.waitForDelivery(fanOut);
       if (this.#cursor.isLevel) {
         const { position } = this.#cursor;
         this.stop();
         return this.#receiver.live(position);
       }
       // Others may write to the same connection: it can be full before anything was replayed.
-      if (!this.#receiver.hasRoom) return void (this.#state = "full");
-      if (!this.#channel.turns.has(this)) return void (this.#state = "waiting");
+      if (!this.#receiver.hasRoom) return void (this.state = "full");
+      if (!this.#channel.turns.has(this)) return void (this.state = "waiting");
       const step = this.#read();
       if (step === null) return;
       this.#take(step);
     }
   }
 
-  /** It is its turn to read a page. */
-  goOn(): void {
-    if (this.#state !== "waiting") return;
-    this.#state = "ready";
-    try {
-      this.run();
-    } catch (error) {
-      // Nobody called who could end the connection: it would stand, and hear nothing more.
-      this.#fail(error);
-    }
-  }
-
-  /** The subscriber's buffer has room again. */
-  drained(): void {
-    if (this.#state !== "full") return;
-    this.#state = "ready";
-    this.run();
-  }
-
   /** The subscriber left: nothing more is read or written. */
   stop(): void {
-    this.#state = "done";
+    this.state = "done";
     this.#cursor.close?.();
-  }
-
-  /** Asked for within a delivery, by a client of another channel: joining now would repeat that batch. */
-  #waitForDelivery(): void {
-    this.#state = "delivering";
-    this.#channel.fanOut.afterDelivery(() => {
-      if (this.#state !== "delivering") return;
-      this.#state = "ready";
-      this.run();
-    });
   }
 
   /** Null when the page has to be waited for, or can't be read. */
@@ -122,17 +94,17 @@ export class CatchUp implements CatchingUp {
     try {
       const step = this.#cursor.read(this.#page);
       if (!(step instanceof Promise)) return step;
-      this.#state = "reading";
-      step.then((read) => this.#resume(read)).catch(this.#fail);
+      this.state = "reading";
+      step.then((read) => this.#resume(read)).catch(this.fail);
     } catch (error) {
-      this.#fail(error);
+      this.fail(error);
     }
     return null;
   }
 
   #resume(step: Step): void {
-    if (this.#state !== "reading") return;
-    this.#state = "ready";
+    if (this.state !== "reading") return;
+    this.state = "ready";
     this.#take(step);
     this.run();
   }
@@ -140,16 +112,16 @@ export class CatchUp implements CatchingUp {
   #take({ gap, messages }: Step): void {
     if (gap) this.#receiver.gap(gap);
     // Telling of the gap may have found the client gone.
-    if (messages.length === 0 || this.#state !== "ready") return;
+    if (messages.length === 0 || this.state !== "ready") return;
     this.#channel.turns.spend(messages);
     const taken = this.#receiver.replay(messages);
-    if (this.#state !== "ready") return;
+    if (this.state !== "ready") return;
     if (taken < messages.length) this.#cursor.rewind(messages[taken]!);
-    if (!this.#receiver.hasRoom) this.#state = "full";
+    if (!this.#receiver.hasRoom) this.state = "full";
   }
 
-  readonly #fail = (error: unknown): void => {
-    if (this.#state === "done") return;
+  protected readonly fail = (error: unknown): void => {
+    if (this.state === "done") return;
     this.stop();
     this.#receiver.fail(error);
   };

@@ -1,6 +1,8 @@
 /** Brings one subscriber of several channels to the live stream: in each no loss, no repeat, no hole. */
-import type { CatchingUp, CatchUpTurns } from "./catch-up-turns.ts";
+import { CatchUpStates } from "./catch-up-states.ts";
+import type { CatchUpTurns } from "./catch-up-turns.ts";
 import type { Gap } from "./cursor.ts";
+import type { FanOut } from "./fan-out.ts";
 import type { Lane } from "./lane.ts";
 import { Merge, type MergeLimit, type MergeStep } from "./merge.ts";
 import type { Message } from "./message.ts";
@@ -24,15 +26,15 @@ export interface ManyReceiver {
 /** Messages that are read of one channel at once. */
 const AHEAD = 64;
 
-export class ManyCatchUp implements CatchingUp {
+export class ManyCatchUp extends CatchUpStates {
   readonly #receiver: ManyReceiver;
   readonly #page: MergeLimit;
   readonly #merge: Merge;
   /** Those of any of its channels; none where it has no channel. */
   readonly #turns: CatchUpTurns | undefined;
-  #state: "ready" | "waiting" | "reading" | "full" | "delivering" | "done" = "ready";
 
   constructor(lanes: Iterable<Lane>, receiver: ManyReceiver, page: MergeLimit) {
+    super();
     this.#receiver = receiver;
     this.#page = page;
     this.#turns = [...lanes][0]?.channel.turns;
@@ -41,39 +43,21 @@ export class ManyCatchUp implements CatchingUp {
 
   /** Goes on until all channels are live, the buffer is full, or a page has to be waited for. */
   run(): void {
-    while (this.#state === "ready") {
-      if (this.#waitForDelivery()) return;
+    while (this.state === "ready") {
+      const delivering = this.#delivering;
+      if (delivering) return this.waitForDelivery(delivering);
       this.#join();
-      if (this.#state !== "ready") return;
+      if (this.state !== "ready") return;
       if (this.#merge.lanes.size === 0) {
-        this.#state = "done";
+        this.state = "done";
         return this.#receiver.level();
       }
-      if (!this.#receiver.hasRoom) return void (this.#state = "full");
-      if (this.#turns?.has(this) === false) return void (this.#state = "waiting");
+      if (!this.#receiver.hasRoom) return void (this.state = "full");
+      if (this.#turns?.has(this) === false) return void (this.state = "waiting");
       const step = this.#read();
       if (step === null) return;
       this.#give(step);
     }
-  }
-
-  /** It is its turn to read a page. */
-  goOn(): void {
-    if (this.#state !== "waiting") return;
-    this.#state = "ready";
-    try {
-      this.run();
-    } catch (error) {
-      // Nobody called who could end the connection: it would stand, and hear nothing more.
-      this.#fail(error);
-    }
-  }
-
-  /** The subscriber's buffer has room again. */
-  drained(): void {
-    if (this.#state !== "full") return;
-    this.#state = "ready";
-    this.run();
   }
 
   /** This channel is no more. `drained` MUST be called later: it may have been the last one behind. */
@@ -83,28 +67,20 @@ export class ManyCatchUp implements CatchingUp {
 
   /** The subscriber left: nothing more is read or written. */
   stop(): void {
-    this.#state = "done";
+    this.state = "done";
   }
 
-  /** Joining or reading within a delivery would repeat that batch. */
-  #waitForDelivery(): boolean {
-    for (const { channel } of this.#merge.lanes) {
-      if (!channel.fanOut.isDelivering) continue;
-      this.#state = "delivering";
-      channel.fanOut.afterDelivery(() => {
-        if (this.#state !== "delivering") return;
-        this.#state = "ready";
-        this.run();
-      });
-      return true;
-    }
-    return false;
+  /** The fan-out of a channel that is under way just now. */
+  get #delivering(): FanOut | null {
+    for (const { channel } of this.#merge.lanes)
+      if (channel.fanOut.isDelivering) return channel.fanOut;
+    return null;
   }
 
   #join(): void {
     for (const lane of [...this.#merge.lanes]) {
       // Each `live` may end the subscription.
-      if (this.#state !== "ready") return;
+      if (this.state !== "ready") return;
       if (!lane.isLevel) continue;
       this.#merge.lanes.delete(lane);
       lane.settle();
@@ -118,31 +94,31 @@ export class ManyCatchUp implements CatchingUp {
     try {
       const step = this.#merge.read(this.#page);
       if (!(step instanceof Promise)) return step;
-      this.#state = "reading";
+      this.state = "reading";
       step
         .then((read) => {
-          if (this.#state !== "reading") return;
-          this.#state = "ready";
+          if (this.state !== "reading") return;
+          this.state = "ready";
           this.#give(read);
           this.run();
         })
-        .catch(this.#fail);
+        .catch(this.fail);
     } catch (error) {
-      this.#fail(error);
+      this.fail(error);
     }
     return null;
   }
 
   #give({ gaps, messages }: MergeStep): void {
-    for (const { lane, gap } of gaps) if (this.#state === "ready") this.#receiver.gap(lane, gap);
-    if (messages.length === 0 || this.#state !== "ready") return;
+    for (const { lane, gap } of gaps) if (this.state === "ready") this.#receiver.gap(lane, gap);
+    if (messages.length === 0 || this.state !== "ready") return;
     this.#turns?.spend(messages);
     this.#receiver.replay(messages);
   }
 
-  readonly #fail = (error: unknown): void => {
-    if (this.#state === "done") return;
-    this.#state = "done";
+  protected readonly fail = (error: unknown): void => {
+    if (this.state === "done") return;
+    this.state = "done";
     this.#receiver.fail(error);
   };
 }
