@@ -83,6 +83,24 @@ function dataOf(text: string): string[] {
   return [...text.matchAll(/^data: (.*)$/gm)].map((match) => match[1]!);
 }
 
+function readerOf(response: Response) {
+  return response.body!.pipeThrough(new TextDecoderStream()).getReader();
+}
+
+/** Publishes `DATA`; each is read before anything else is sent. @returns What was read. */
+async function readAsPublished(
+  server: TestServer,
+  reader: ReturnType<typeof readerOf>,
+): Promise<string> {
+  let text = "";
+  for (const [index, data] of DATA.entries()) {
+    await publish(server, data);
+    while (dataOf(text).length <= index) text += (await reader.read()).value!;
+  }
+  expect(dataOf(text)).toEqual(DATA);
+  return text;
+}
+
 /** What a command prints when `DATA` is published to it and the server stops after that. */
 async function commandThatListens(server: TestServer, command: readonly string[]) {
   const child = Bun.spawn([...command], { stdout: "pipe", stderr: "pipe" });
@@ -120,14 +138,8 @@ describe.each(["zstd", "gzip"] as const)("an event stream in %s", (coding) => {
       headers: { accept: "text/event-stream", "accept-encoding": coding },
     });
     expect(response.headers.get("content-encoding")).toBe(coding);
-    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-    let text = "";
-    for (const [index, data] of DATA.entries()) {
-      await publish(server, data);
-      // It is there before anything else is sent.
-      while (dataOf(text).length <= index) text += (await reader.read()).value!;
-    }
-    expect(dataOf(text)).toEqual(DATA);
+    const reader = readerOf(response);
+    let text = await readAsPublished(server, reader);
     const stopped = server.stop();
     for (let part; !(part = await reader.read()).done;) text += part.value;
     expect(text).toContain("retry: ");
@@ -175,7 +187,7 @@ describe.each(["zstd", "gzip"] as const)("an event stream in %s", (coding) => {
     const response = await fetch(`${server.urls.public}/channels/room/a`, {
       headers: { accept: "text/event-stream", "accept-encoding": coding },
     });
-    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    const reader = readerOf(response);
     let text = "";
     while ((text.match(/^:$/gm)?.length ?? 0) < 4) text += (await reader.read()).value!;
     await publish(server, LARGE);
@@ -275,13 +287,8 @@ describe.each(["zstd", "gzip"] as const)("an event stream in %s", (coding) => {
       headers: { accept: "text/event-stream", "accept-encoding": coding },
     });
     expect(response.headers.get("content-encoding")).toBe(coding);
-    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-    let text = "";
-    for (const [index, data] of DATA.entries()) {
-      await publish(server, data);
-      while (dataOf(text).length <= index) text += (await reader.read()).value!;
-    }
-    expect(dataOf(text)).toEqual(DATA);
+    const reader = readerOf(response);
+    await readAsPublished(server, reader);
     await reader.cancel();
   });
 });
@@ -431,7 +438,7 @@ describe("server.compression", () => {
     expect(late.headers.has("content-encoding")).toBe(false);
     await publish(server, LARGE);
     for (const stream of [before, after, late]) {
-      const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader();
+      const reader = readerOf(stream);
       let text = "";
       while (dataOf(text).length === 0) text += (await reader.read()).value!;
       expect(dataOf(text)).toEqual([LARGE]);
