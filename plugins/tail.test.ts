@@ -35,6 +35,10 @@ async function untilLines(one: Running, count: number): Promise<unknown[]> {
   return linesOf(one);
 }
 
+/** Waits until the file was looked for in vain: one that comes then is read from its start, not its end. */
+const untilMissed = (one: Running) =>
+  until(() => one.logs.some((line) => line.message.startsWith("the file is not there yet")));
+
 /** Waits until the file is open: a line that is written then is published. */
 const untilOpen = (one: Running) =>
   until(() => one.logs.some((line) => line.message === "reads the file"));
@@ -65,7 +69,7 @@ describe("tail", () => {
 
   test("waits for a file that is not there, and reads it from its start", async () => {
     const one = await follow();
-    await until(() => one.logs.length > 0);
+    await untilMissed(one);
     await writeFile(path, "first\n");
     expect(await untilLines(one, 1)).toEqual(["first"]);
     expect(one.logs).toMatchObject([
@@ -76,6 +80,7 @@ describe("tail", () => {
 
   test("waits for a folder that is not there", async () => {
     const one = await follow({ path: "sub/app.log" });
+    await untilMissed(one);
     await mkdir(join(directory, "sub"));
     await writeFile(join(directory, "sub/app.log"), "first\n");
     expect(await untilLines(one, 1)).toEqual(["first"]);
@@ -193,6 +198,7 @@ describe("tail", () => {
 
   test("cuts a line that is too long, within no character, and logs that once", async () => {
     const one = await follow({ max_line: 8 });
+    await untilMissed(one);
     await writeFile(
       path,
       `12345678\n12345678\r\n123456789\n1234567é\n${"x".repeat(300_000)}\nok\n`,

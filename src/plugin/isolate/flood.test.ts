@@ -5,8 +5,8 @@ import { Taken } from "./flow.ts";
 import { Stage } from "./stage.testing.ts";
 import type { ToHost } from "./wire.ts";
 
-const open = (setup: string) =>
-  Stage.open([{ setup }], { isIsolated: true, limits: { timeoutMs: 250 } });
+const open = (setup: string, timeoutMs: number) =>
+  Stage.open([{ setup }], { isIsolated: true, limits: { timeoutMs } });
 
 describe("An endless loop that", () => {
   test.each([
@@ -16,7 +16,8 @@ describe("An endless loop that", () => {
     ["asks its store", `for (;;) void store.get("again");`],
     ["turns in microtasks", `for (;;) { client.send("again"); await null; }`],
   ])("%s is an endless loop all the same", async (_what, loop) => {
-    await using stage = await open(`return { async receive(data, client) { ${loop} } };`);
+    const setup = `return { async receive(data, client) { ${loop} } };`;
+    await using stage = await open(setup, 250);
     const answer = await (async () => stage.runtime.receive!(1, createFakeClient("c")))().catch(
       (error: unknown) => error,
     );
@@ -26,8 +27,10 @@ describe("An endless loop that", () => {
 });
 
 test("A flood arrives whole and in its order", async () => {
-  await using stage = await open(`
-    return { receive(data, client) { for (let i = 0; i < 20_000; i++) client.send(i); return null; } };`);
+  const setup = `
+    return { receive(data, client) { for (let i = 0; i < 20_000; i++) client.send(i); return null; } };`;
+  // No sign of life until it is through, which takes its time on a busy machine.
+  await using stage = await open(setup, 60_000);
   const client = createFakeClient("c");
   await stage.runtime.receive!(1, client);
   expect(client.received).toEqual(Array.from({ length: 20_000 }, (_, i) => i));
