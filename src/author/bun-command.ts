@@ -35,19 +35,22 @@ export async function runBun(
   options: BunCommandOptions = {},
 ): Promise<BunCommandEnded> {
   const { stdio = "pipe" } = options;
-  const child = Bun.spawn([process.execPath, ...args], {
-    ...(options.cwd !== undefined && { cwd: options.cwd }),
-    ...(options.signal && { signal: options.signal }),
-    env: bunEnvironment(process.env, options.env),
-    stdio: [stdio === "inherit" ? "inherit" : "ignore", stdio, stdio],
-  });
   const forward = (signal: NodeJS.Signals) => {
     // Ctrl-C in a terminal reaches the whole foreground group: the child has had it already.
     const hadIt = signal === "SIGINT" && stdio === "inherit" && process.stdin.isTTY;
     if (!hadIt) child.kill(signal);
   };
+  // Before the child is there: it may run before this process goes on, and a signal that comes between the
+  // two would end this one and leave the child behind.
   for (const signal of FORWARDED) process.on(signal, forward);
+  let child: Bun.Subprocess;
   try {
+    child = Bun.spawn([process.execPath, ...args], {
+      ...(options.cwd !== undefined && { cwd: options.cwd }),
+      ...(options.signal && { signal: options.signal }),
+      env: bunEnvironment(process.env, options.env),
+      stdio: [stdio === "inherit" ? "inherit" : "ignore", stdio, stdio],
+    });
     const [stdout, stderr] = await Promise.all([textOf(child.stdout), textOf(child.stderr)]);
     await child.exited;
     return { code: codeOf(child), stdout, stderr };
