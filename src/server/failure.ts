@@ -1,7 +1,7 @@
 /** What the log says of an error that stopped a start, or that nobody caught. */
 import { StorageError } from "../broker/storage-error.ts";
 import { failureFields } from "../plugin/error-fields.ts";
-import { ListenError } from "./server.ts";
+import { ListenError } from "./listen-error.ts";
 
 /** The fields of the line: with the author's own line of source, where a plugin is to blame. */
 export function startFailureFields(error: unknown, directory: string): Record<string, unknown> {
