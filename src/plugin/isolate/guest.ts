@@ -1,27 +1,19 @@
 /** A plugin at work in a worker: takes calls of its hooks from the server's thread and answers them. */
-import { checkResult } from "../../channel/pipeline.ts";
 import { currentTrail, withTrail } from "../../channel/trail.ts";
-import { HookResultError } from "../errors.ts";
 import { checkHooks, type BoundHooks } from "../hooks.ts";
-import { kindOf } from "../kind-of.ts";
 import { loadPlugin, type LoadedPlugin } from "../load.ts";
 import { readGraph } from "../module-graph.ts";
 import type { Client } from "../sdk.ts";
 import { openIterator, type AnyIterator } from "../source-runner.ts";
-import { isThenable } from "../thenable.ts";
 import { Said } from "./flow.ts";
 import { GuestClients, toAccessRequest } from "./guest-clients.ts";
 import { createGuestContext, Emissions } from "./guest-context.ts";
+import { Signs } from "./guest-signs.ts";
+import { GuestTransform } from "./guest-transform.ts";
+import { uncloneable } from "./uncloneable.ts";
 import type { Ask, Call, Start, ToGuest, ToHost } from "./wire.ts";
-import {
-  decodeDrafts,
-  encodeResults,
-  givenOf,
-  toWireResult,
-  type Given,
-  type WireResult,
-} from "./wire-drafts.ts";
-import { fromWireError, timeoutError, toWireError } from "./wire-error.ts";
+import { decodeDrafts, givenOf } from "./wire-drafts.ts";
+import { fromWireError, toWireError } from "./wire-error.ts";
 
 export class Guest {
   readonly #send: (message: ToHost) => void;
@@ -29,6 +21,8 @@ export class Guest {
   readonly #asked = new Map<number, PromiseWithResolvers<unknown>>();
   readonly #clients: GuestClients;
   readonly #emissions: Emissions;
+  readonly #signs: Signs;
+  readonly #transform: GuestTransform;
   readonly #runs = new Map<number, AnyIterator>();
   #lastAsked = 0;
   #start: Start | null = null;
@@ -37,19 +31,25 @@ export class Guest {
   #hooks: BoundHooks = {};
   /** Of what setup gave: the only hook that is there where setup is refused. */
   #close: (() => unknown) | null = null;
-  #lastSignMs = 0;
 
   /** @param send Posts a message to the server's thread; throws where it can't be cloned. */
   constructor(send: (message: ToHost) => void) {
     this.#send = send;
     this.#clients = new GuestClients(this.#post);
     this.#emissions = new Emissions(this.#post);
+    this.#signs = new Signs(send);
+    this.#transform = new GuestTransform({
+      send,
+      hook: () => this.#hook("transform"),
+      timeoutMs: () => this.#start!.timeoutMs,
+      signs: this.#signs,
+    });
   }
 
   readonly take = (message: ToGuest): void => {
     if (typeof message === "string") {
       const { id, trail, read } = decodeDrafts(message);
-      void withTrail(trail, () => this.#transform(id, read));
+      void withTrail(trail, () => this.#transform.run(id, read));
       return;
     }
     switch (message.say) {
@@ -57,7 +57,7 @@ export class Guest {
         void withTrail(message.trail, () => this.#answer(message.id, message.call));
         break;
       case "ping":
-        this.#sign();
+        this.#signs.give();
         break;
       case "abort":
         this.#controller.abort();
@@ -96,7 +96,7 @@ export class Guest {
   };
 
   async #answer(id: number, call: Call): Promise<void> {
-    if (call.hook === "transform") return this.#transform(id, () => call.drafts.map(givenOf));
+    if (call.hook === "transform") return this.#transform.run(id, () => call.drafts.map(givenOf));
     try {
       const value = await this.#call(call);
       try {
@@ -138,6 +138,7 @@ export class Guest {
 
   async #setup(start: Start): Promise<string[]> {
     this.#start = start;
+    this.#signs.start(start);
     this.#said = new Said(start.taken);
     const { plugin } = await this.#load(start);
     this.#name = plugin.name;
@@ -222,96 +223,4 @@ export class Guest {
     }
     return answer.promise;
   };
-
-  /** Answers in any case: the channel waits for it. */
-  async #transform(id: number, read: () => readonly Given[]): Promise<void> {
-    try {
-      await this.#transformAll(id, read());
-    } catch (error) {
-      this.#send({ say: "failure", id, error: toWireError(error) });
-    }
-  }
-
-  async #transformAll(id: number, given: readonly Given[]): Promise<void> {
-    const results: WireResult[] = [];
-    for (const each of given) {
-      let result: WireResult | Promise<WireResult>;
-      try {
-        const made = this.#hook("transform")(each.draft);
-        result = isThenable(made)
-          ? this.#limited(made, each)
-          : toWireResult(checkResult(made), each);
-      } catch (error) {
-        result = { error: toWireError(error) };
-      }
-      results.push(result instanceof Promise ? await result : result);
-      this.#signInBatch();
-    }
-    const text = encodeResults(id, results);
-    if (text !== null) return this.#send(text);
-    try {
-      this.#send({ say: "transformed", id, results });
-    } catch {
-      this.#send({ say: "transformed", id, results: results.map(orUncloneable) });
-    }
-  }
-
-  /** A transform that never settles would hold up its channel for ever. */
-  #limited(made: PromiseLike<unknown>, given: Given): Promise<WireResult> {
-    const { timeoutMs } = this.#start!;
-    return new Promise((resolve) => {
-      const late = `transform did not end within ${timeoutMs / 1000} s, its "timeout:"`;
-      const timer = setTimeout(() => resolve({ error: timeoutError(late) }), timeoutMs);
-      const settle = (result: () => WireResult) => {
-        clearTimeout(timer);
-        try {
-          resolve(result());
-        } catch (error) {
-          resolve({ error: toWireError(error) });
-        }
-      };
-      made.then(
-        (value) => settle(() => toWireResult(checkResult(value), given)),
-        (error) => settle(() => ({ error: toWireError(error) })),
-      );
-    });
-  }
-
-  /** A long batch is no endless loop: each draft that is done is a sign of life. */
-  #signInBatch(): void {
-    const now = performance.now();
-    if (now - this.#lastSignMs > this.#start!.timeoutMs / 8) this.#sign(now);
-  }
-
-  #sign(now = performance.now()): void {
-    this.#lastSignMs = now;
-    this.#send({ say: "alive", heap: this.#heap() });
-  }
-
-  #heap(): number {
-    const { heapUsed } = process.memoryUsage();
-    if (this.#start === null || heapUsed <= this.#start.memory) return heapUsed;
-    // Much of it may be garbage that nobody has looked for yet.
-    Bun.gc(true);
-    return process.memoryUsage().heapUsed;
-  }
-}
-
-function uncloneable(error: unknown, hook?: string, value?: unknown): unknown {
-  if (!(error instanceof DOMException && error.name === "DataCloneError")) return error;
-  return new HookResultError(
-    hook === undefined
-      ? `what the plugin gave can't leave its worker: ${error.message}`
-      : `${hook} gave ${kindOf(value)} that can't leave its worker: ${error.message}`,
-    "give JSON, text or bytes: no functions, and no objects with a life of their own",
-  );
-}
-
-function orUncloneable(result: WireResult): WireResult {
-  try {
-    structuredClone(result);
-    return result;
-  } catch (error) {
-    return { error: toWireError(uncloneable(error, "transform", {})) };
-  }
 }
