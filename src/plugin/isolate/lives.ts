@@ -1,17 +1,14 @@
 /** The workers of one use of a plugin, one after the other: starts them, and again when they end. */
-import { TransformFailure } from "../../channel/pipeline.ts";
-import { withTrail } from "../../channel/trail.ts";
 import { LATE, within, type Clock } from "../clock.ts";
 import type { HookName } from "../hooks.ts";
 import { restartDelayMs } from "../source-runner.ts";
-import type { SetupContext } from "../sdk.ts";
-import { Emitter } from "./emitter.ts";
 import { HostClients } from "./host-clients.ts";
 import { Life } from "./life.ts";
+import { NoLife } from "./no-life.ts";
 import { takePlace } from "./places.ts";
-import type { Ask, Start, ToHost } from "./wire.ts";
-import { WorkerDownError, WorkerEndedError } from "./worker-errors.ts";
-import { fromWireError, toWireError, type WireError } from "./wire-error.ts";
+import type { Start } from "./wire.ts";
+import { WorkerEndedError } from "./worker-errors.ts";
+import { WorkerMessages, type WorkerMessagesOptions } from "./worker-messages.ts";
 
 export interface IsolateLimits {
   /** Milliseconds without a sign of life after which a worker is ended. */
@@ -24,15 +21,10 @@ export interface IsolateLimits {
   readonly stopping?: AbortSignal | undefined;
 }
 
-export interface LivesOptions {
-  /** A name that ships, or the absolute path of a file. */
-  readonly use: string;
-  readonly plugin: string;
+export interface LivesOptions extends WorkerMessagesOptions {
   /** What the server has loaded: see `LoadedPlugin`. */
   readonly version: string | null;
-  readonly context: SetupContext<unknown>;
   readonly limits: IsolateLimits;
-  readonly clock: Clock;
   readonly random: () => number;
   /** A worker is there again, after one that ended. */
   readonly onRestart: () => void;
@@ -56,7 +48,7 @@ export class Lives {
   /** The clients that the worker of now knows. */
   clients: HostClients;
   readonly #options: LivesOptions;
-  readonly #emitter: Emitter;
+  readonly #messages: WorkerMessages;
   /** null while there is none that is set up. */
   #life: Life | null = null;
   /** One that is not set up yet. */
@@ -76,8 +68,7 @@ export class Lives {
 
   constructor(options: LivesOptions) {
     this.#options = options;
-    const { context, clock } = options;
-    this.#emitter = new Emitter(context, clock);
+    this.#messages = new WorkerMessages(options);
     this.clients = this.#newClients(null);
   }
 
@@ -134,7 +125,7 @@ export class Lives {
     try {
       if (life) await within(life.call({ hook: "close" }), limitMs, clock);
     } finally {
-      this.#emitter.close();
+      this.#messages.close();
       void clock.delay(STAY_MS, this.#over.signal).then(() => this.end());
     }
   }
@@ -159,7 +150,7 @@ export class Lives {
       timeoutMs,
       memory,
       clock,
-      onMessage: (message) => this.#take(message, life, clients),
+      onMessage: (message) => this.#messages.take(message, life, clients),
     });
     this.#starting = life;
     const clients = this.#newClients(life);
@@ -236,83 +227,6 @@ export class Lives {
   #newClients(life: Life | null): HostClients {
     return new HostClients((handle) => life?.post({ say: "forget", handle }));
   }
-
-  #take(message: Exclude<ToHost, string>, life: Life, clients: HostClients): void {
-    const { context } = this.#options;
-    switch (message.say) {
-      case "changed":
-        context.log.warn(
-          "plugin's file is not what the server has loaded; its worker starts with it as it is now, and a reload brings it everywhere",
-          { file: this.#options.use },
-        );
-        break;
-      case "log": {
-        const where = this.#where("log");
-        const errors = Object.entries(message.errors).map(([name, error]) => [
-          name,
-          fromWireError(error, where),
-        ]);
-        const fields = { ...message.fields, ...Object.fromEntries(errors) };
-        context.log[message.level](message.message, fields);
-        break;
-      }
-      case "send":
-      case "hang up":
-        try {
-          clients.reach(message);
-        } catch (error) {
-          context.log.error("plugin failed to reach a client", { error });
-        }
-        break;
-      case "emit":
-        this.#emitter.take(message, life);
-        break;
-      case "ask":
-        void this.#answer(message, life);
-    }
-  }
-
-  async #answer({ id, trail, ask }: Extract<ToHost, { say: "ask" }>, life: Life): Promise<void> {
-    const failed = (error: unknown): { say: "failure"; id: number; error: WireError } => ({
-      say: "failure",
-      id,
-      error: toWireError(error),
-    });
-    try {
-      const value = await withTrail(trail, () => this.#perform(ask));
-      life.post({ say: "answer", id, value });
-    } catch (error) {
-      life.post(failed(error));
-    }
-  }
-
-  async #perform(ask: Ask): Promise<unknown> {
-    const { channel, store } = this.#options.context;
-    if (ask.what === "publish") return channel(ask.channel).publish(ask.drafts);
-    const method = store[ask.method] as (...args: readonly unknown[]) => Promise<unknown>;
-    return method(...ask.args);
-  }
-
-  #where(hook: string) {
-    const { plugin, context } = this.#options;
-    return { plugin, hook, channel: context.channel.name };
-  }
 }
 
 const NEVER = new AbortController().signal;
-
-/** Stands in for a worker while there is none. */
-class NoLife {
-  readonly isOver = true;
-  readonly #message: string;
-  constructor(message: string) {
-    this.#message = message;
-  }
-  async call(): Promise<never> {
-    throw new WorkerDownError(this.#message);
-  }
-  async transform(drafts: readonly unknown[]) {
-    const failure = new TransformFailure(new WorkerDownError(this.#message));
-    return drafts.map(() => failure);
-  }
-}
