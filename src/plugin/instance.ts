@@ -1,6 +1,5 @@
 /** One plugin at work in one channel: from its `setup` to its `close`. */
 import { createChannelContext } from "./channel-context.ts";
-import { ChannelError } from "../channel/errors.ts";
 import type { MaybePromise } from "../channel/log.ts";
 import type { KeyValues } from "../channel/key-values.ts";
 import type { Draft } from "../channel/message.ts";
@@ -9,12 +8,11 @@ import { currentCall, withTrail } from "../channel/trail.ts";
 import type { Log } from "../log.ts";
 import { LATE, within, type Clock } from "./clock.ts";
 import { diagnosePluginError } from "./diagnose.ts";
-import { checkDrafts } from "./draft.ts";
+import { EmittedDrafts } from "./emitted-drafts.ts";
 import type { PluginError } from "./errors.ts";
 import { checkHooks, type BoundHooks } from "./hooks.ts";
 import { OtherChannels, type PublishElsewhere } from "./other-channel.ts";
 import { BATCH, END, privateHooksOf } from "./isolate/private-hooks.ts";
-import { remoteOf } from "./isolate/remote.ts";
 import { Presence } from "./presence.ts";
 import { Reports } from "./reports.ts";
 import type { Client, CommittedMessage, Emitted, Plugin, Store } from "./sdk.ts";
@@ -23,7 +21,6 @@ import { SourceRunner } from "./source-runner.ts";
 import { SetupLimit } from "./setup-limit.ts";
 import { Sources } from "./source-text.ts";
 import { createStore, useName } from "./store.ts";
-import { isThenable } from "./thenable.ts";
 
 export interface InstanceOptions {
   readonly plugin: Plugin;
@@ -66,9 +63,6 @@ export interface InstanceOptions {
 /** Milliseconds after which the log says what a start waits for. */
 const SLOW_SETUP_MS = 2000;
 
-/** What a plugin may emit before its channel stands. */
-const MAX_EARLY = 1000;
-
 export class PluginInstance {
   readonly name: string;
   readonly reports: Reports;
@@ -90,8 +84,8 @@ export class PluginInstance {
   #source: SourceRunner | null = null;
   #close: (() => unknown) | null = null;
   #end: (() => void) | null = null;
+  readonly #emitted: EmittedDrafts;
   #state: "starting" | "open" | "closed" = "starting";
-  #early: (() => MaybePromise<Draft[] | null>)[] = [];
 
   /** What becomes of a draft that its transform fails on. */
   readonly onError: OnError;
@@ -123,6 +117,10 @@ export class PluginInstance {
         const call = currentCall(this);
         return () => call?.isPending || this.transforming > 0 || this.#state === "starting";
       },
+    });
+    this.#emitted = new EmittedDrafts({
+      inject: (produce) => options.inject(produce, this.from),
+      reports,
     });
     const use = useName(channel.name, options.written, options.ordinal);
     this.store = createStore({ values: options.values, use, reports });
@@ -188,7 +186,7 @@ export class PluginInstance {
     this.#state = "open";
     // A channel may be opened to publish a message to it: what its plugins make is not about that one.
     withTrail(null, () => {
-      for (const produce of this.#early.splice(0)) this.#inject(produce);
+      this.#emitted.open();
       this.#source?.start();
     });
   }
@@ -226,6 +224,7 @@ export class PluginInstance {
       this.reports.failed("close", error, 0);
     }
     this.#state = "closed";
+    this.#emitted.close();
     this.presence?.stop();
     this.reports.close();
   }
@@ -253,47 +252,8 @@ export class PluginInstance {
       directory,
       log,
       signal: this.#controller.signal,
-      emit: (drafts: Emitted | (() => Emitted | null)) => this.#emit(drafts),
+      emit: (drafts: Emitted | (() => Emitted | null)) => this.#emitted.emit(drafts),
     };
-  }
-
-  #emit(drafts: Emitted | (() => Emitted | null)): boolean {
-    if (this.#state === "closed") return false;
-    const failed = (error: unknown) => {
-      this.reports.failed("emit", error, 1);
-      return null;
-    };
-    const produce = () => {
-      try {
-        const later = remoteOf(drafts);
-        if (later) return later().then(checkEmitted).catch(failed);
-        return checkEmitted(typeof drafts === "function" ? drafts() : drafts);
-      } catch (error) {
-        return failed(error);
-      }
-    };
-    if (this.#state === "open") return this.#inject(produce);
-    if (this.#early.length >= MAX_EARLY) return false;
-    this.#early.push(produce);
-    return true;
-  }
-
-  #inject(produce: () => MaybePromise<Draft[] | null>): boolean {
-    const failed = (error: unknown) => {
-      if (!(error instanceof ChannelError && error.code === "closed")) {
-        this.reports.failed("emit", error, 1);
-      }
-    };
-    try {
-      const result = this.#options.inject(produce, this.from);
-      if (isThenable(result)) void Promise.resolve(result).catch(failed);
-      return true;
-    } catch (error) {
-      const code = error instanceof ChannelError ? error.code : null;
-      if (code === "overloaded" || code === "closed") return false;
-      failed(error);
-      return true;
-    }
   }
 }
 
@@ -301,9 +261,4 @@ function closeOf(hooks: unknown): (() => unknown) | null {
   const close: unknown =
     typeof hooks === "object" && hooks !== null ? Reflect.get(hooks, "close") : null;
   return typeof close === "function" ? (close.bind(hooks) as () => unknown) : null;
-}
-
-function checkEmitted(emitted: Emitted | null): Draft[] | null {
-  if (emitted === null) return null;
-  return checkDrafts(emitted, "emit");
 }
