@@ -8,7 +8,7 @@ import { locate, type Node } from "./node.ts";
 import type { Problems, Span } from "./problems.ts";
 import { alternativeFor, alternativesOf, propertiesOf } from "./schema-walk.ts";
 import { suggest } from "../suggest.ts";
-import { PluginSpec } from "./spec.ts";
+import { PluginSpec } from "./spec-plugin.ts";
 import { quoteText } from "../diagnostic/visible-text.ts";
 
 /** What is being checked: keys of the config, or options of a plugin. */

@@ -3,7 +3,8 @@ import { Kind, type TSchema } from "@sinclair/typebox";
 import { literalsOf } from "./describe.ts";
 import { annotationsOf, MayBeEmpty } from "./kinds.ts";
 import { alternativesOf, propertiesOf } from "./schema-walk.ts";
-import { ConfigSpec, PluginSpec } from "./spec.ts";
+import { PluginSpec } from "./spec-plugin.ts";
+import { ConfigSpec } from "./spec.ts";
 import { TestsFileSpec } from "./spec-tests.ts";
 import { strict } from "./strict.ts";
 
