@@ -5,12 +5,18 @@ import { Answers } from "./answers.ts";
 import { isWorthDeflating, type OpenSocket, type SocketContext } from "./socket-group.ts";
 import { ackOf, publishFrame, termsOf, type FrameAnswers } from "./frame-publish.ts";
 import { FrameQueue, inTurn, type Taken } from "./frame-queue.ts";
-import { FrameError, parseFrame, type ClientFrame, type Ref } from "./frame.ts";
+import { FrameError, parseFrame, startOf, type ClientFrame, type Ref } from "./frame.ts";
 import { FrameSubscription } from "./frame-subscription.ts";
 import { hasRoomForHistory, isTooFull } from "./send-frames.ts";
 import { CLOSE, RequestError } from "./errors.ts";
-import { LIVE, type Start } from "../channel/position.ts";
-import { checkStart, parseAfter, parseLast } from "./start.ts";
+import type { Start } from "../channel/position.ts";
+import { checkStart } from "./start.ts";
+import {
+  alreadySubscribed,
+  notSubscribed,
+  otherChannel,
+  tooManySubscriptions,
+} from "./subscription-errors.ts";
 import { dataMembers } from "./text.ts";
 import type {
   Access,
@@ -64,11 +70,7 @@ export class FrameSocket implements SocketHandlers, OpenSocket, FrameAnswers {
     const { reopen } = exchange;
     const open: ManyExchange["open"] = (asked, action, ways) => {
       if (asked === name) return reopen(action, ways);
-      throw new RequestError(
-        404,
-        "other-channel",
-        `this socket is for channel "${name}"; open one at /channels for several`,
-      );
+      throw otherChannel(name);
     };
     const own = { access, start: exchange.start };
     return new FrameSocket(exchange.listener, own, { nameOf: (asked) => asked, open }, context);
@@ -225,7 +227,7 @@ export class FrameSocket implements SocketHandlers, OpenSocket, FrameAnswers {
   ): MaybePromise<Taken> {
     if (this.#socket === null) return;
     if (frame.type === "publish") return publishFrame(frame, access, this, before);
-    const start = readStart(frame);
+    const start = startOf(frame);
     const { name, log } = access.channel;
     checkStart(start, name, log.keepsState);
     return this.#subscribe(access, start, frame.ref);
@@ -246,23 +248,12 @@ export class FrameSocket implements SocketHandlers, OpenSocket, FrameAnswers {
   #checkRoom(): void {
     const { subscriptions: limit } = this.context.options.limits;
     if (this.#subscriptions.size < limit) return;
-    throw new RequestError(
-      429,
-      "too-many-subscriptions",
-      `a socket has at most ${limit} subscriptions`,
-      { closeCode: CLOSE.rateLimited },
-    );
+    throw tooManySubscriptions(limit);
   }
 
   #subscribe(access: Access, start: Start, ref: Ref): void {
     const { name } = access.channel;
-    if (this.#subscriptions.has(name)) {
-      throw new RequestError(
-        409,
-        "already-subscribed",
-        `this socket is subscribed to channel "${name}" already`,
-      );
-    }
+    if (this.#subscriptions.has(name)) throw alreadySubscribed(name);
     // Others may have been opened since it was looked at.
     this.#checkRoom();
     const subscription = new FrameSubscription(this, access, start, ref);
@@ -272,13 +263,7 @@ export class FrameSocket implements SocketHandlers, OpenSocket, FrameAnswers {
 
   #unsubscribe(name: string, ref: Ref): void {
     const subscription = this.#subscriptions.get(name);
-    if (!subscription) {
-      throw new RequestError(
-        404,
-        "not-subscribed",
-        `this socket is not subscribed to channel "${name}"`,
-      );
-    }
+    if (!subscription) throw notSubscribed(name);
     subscription.leave();
     this.#subscriptions.delete(name);
     this.write({ type: "unsubscribed", channel: name, ref });
@@ -294,9 +279,4 @@ export class FrameSocket implements SocketHandlers, OpenSocket, FrameAnswers {
   tooSlow(): void {
     this.end(CLOSE.slowConsumer, "slow consumer: come back with your last positions");
   }
-}
-
-function readStart(frame: ClientFrame & { type: "subscribe" }): Start {
-  if (frame.after !== null) return parseAfter(frame.after, "after");
-  return frame.last === null ? LIVE : parseLast(String(frame.last));
 }

@@ -1,5 +1,7 @@
 /** The frames that a client sends in `tidewire.v1`, read and checked. */
+import { LIVE, type Start } from "../channel/position.ts";
 import { RequestError } from "./errors.ts";
+import { parseAfter, parseLast } from "./start.ts";
 
 /** Echoed in the answer, so that a client knows which request it is to. */
 export type Ref = string | number | undefined;
@@ -102,6 +104,16 @@ export function parseFrame(frame: string | Uint8Array): ClientFrame {
     last: last as number | null,
     ref,
   };
+}
+
+/**
+ * Where a subscription is to start.
+ *
+ * @throws {RequestError} When its position is not one.
+ */
+export function startOf({ after, last }: ClientFrame & { type: "subscribe" }): Start {
+  if (after !== null) return parseAfter(after, "after");
+  return last === null ? LIVE : parseLast(String(last));
 }
 
 function unknownMember(members: object, known: readonly string[]): string | null {
