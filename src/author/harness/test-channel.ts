@@ -1,7 +1,4 @@
-/**
- * A channel with its plugins at work, as a test drives it. Over 300 lines because it is the page that
- * authors read in their editor: every member with an example.
- */
+/** A channel with its plugins at work, as a test drives it: what authors read in their editor. */
 import type { Draft } from "../../channel/message.ts";
 import { PluginError } from "../../plugin/errors.ts";
 import type { CommittedMessage, Emitted, Store } from "../../plugin/sdk.ts";
@@ -10,9 +7,9 @@ import { fromCaller } from "./call-site.ts";
 import { createClient, peerOf } from "./create-client.ts";
 import type { LogLine } from "./recorded-log.ts";
 import { toCommitted, toSent, type Sent } from "./sent.ts";
-import type { Asking, Stage } from "./stage.ts";
+import { StageCalls } from "./stage-calls.ts";
+import type { Stage } from "./stage.ts";
 import type { ClientOptions, TestClient } from "./test-client.ts";
-import type { Watch } from "./watched-plugin.ts";
 
 /** What a test asks of `authorize`. */
 export interface AuthorizeOptions extends ClientOptions {
@@ -41,15 +38,13 @@ export class TestChannel implements AsyncDisposable {
   readonly clock: TestClock;
   readonly #stage: Stage;
   readonly #endStage: () => Promise<void>;
-  /** Messages that no call has returned yet begin here. */
-  #returned = 0;
-  /** Errors before this one were thrown by a call, or looked at. */
-  #heard = 0;
+  readonly #calls: StageCalls;
   #closing: Promise<void> | null = null;
 
   /** @internal */
   constructor(stage: Stage, end: () => Promise<void>) {
     this.#stage = stage;
+    this.#calls = new StageCalls(stage);
     this.#endStage = end;
     const advance = (duration: string | number) =>
       fromCaller(advance, () => this.#advance(duration));
@@ -87,8 +82,7 @@ export class TestChannel implements AsyncDisposable {
 
   /** What hooks threw, oldest first. Each is thrown by the call during which it happened, too. */
   get errors(): readonly PluginError[] {
-    this.#heard = this.#stage.failures.length;
-    return [...this.#stage.failures];
+    return this.#calls.hear();
   }
 
   /**
@@ -123,9 +117,9 @@ export class TestChannel implements AsyncDisposable {
 
   async #feed(drafts: Emitted): Promise<Sent[]> {
     const { live } = this.#open("feed");
-    return this.#during(async () => {
+    return this.#calls.during(async () => {
       const list = isList(drafts) ? drafts : [drafts];
-      await this.#wait(live.publish(list), "feed: a transform does not end");
+      await this.#calls.wait(live.publish(list), "feed: a transform does not end");
     });
   }
 
@@ -143,12 +137,12 @@ export class TestChannel implements AsyncDisposable {
 
   async #commit(drafts: Emitted): Promise<readonly CommittedMessage[]> {
     const { live } = this.#open("commit");
-    this.#need("sink");
+    this.#calls.need("sink");
     const from = this.#stage.messages.length;
-    await this.#during(async () => {
+    await this.#calls.during(async () => {
       const produce = () => drafts as Draft | readonly Draft[];
       const committed = live.channel.inject(produce, live.plugins.transforms.length);
-      await this.#wait(committed, "commit: a transform does not end");
+      await this.#calls.wait(committed, "commit: a transform does not end");
     });
     return this.published.slice(from);
   }
@@ -166,34 +160,11 @@ export class TestChannel implements AsyncDisposable {
    * @example `expect(await plugin.take(2)).toEqual([{ data: "00:00:01" }, { data: "00:00:02" }]);`
    */
   async take(count: number, options: { readonly restarts?: boolean } = {}): Promise<Sent[]> {
-    return fromCaller(this.take, () => this.#take(count, options.restarts ?? false));
-  }
-
-  async #take(count: number, restarts: boolean): Promise<Sent[]> {
-    const { messages, progress } = this.#open("take");
-    this.#need("source");
-    const sources = this.#having("source");
-    const names = sources.map(({ name }) => name).join(", ");
-    const came = () => messages.length - this.#returned;
-    const short = (why: string) => new Error(`${names} gave ${came()} of ${count}: ${why}`);
-    this.#run(() => came() < count);
-    try {
-      while (came() < count) {
-        const before = messages.length;
-        const hasEnded = () => sources.every(({ watch }) => watch.ended);
-        const isDone = () => messages.length > before || hasEnded() || this.#hasFailed(restarts);
-        await progress.until(isDone, { stuck: short, restarts });
-        this.#throwFailure(restarts);
-        if (messages.length === before && hasEnded()) throw short("its source has ended");
-      }
-    } finally {
-      this.#run(() => false);
-    }
-    await this.#settle();
-    this.#throwFailure(restarts);
-    const taken = messages.slice(this.#returned, this.#returned + count);
-    this.#returned += taken.length;
-    return taken.map(toSent);
+    return fromCaller(this.take, async () => {
+      this.#open("take");
+      this.#calls.need("source");
+      return this.#calls.take(count, options.restarts ?? false);
+    });
   }
 
   /**
@@ -209,18 +180,18 @@ export class TestChannel implements AsyncDisposable {
     return createClient(this.#open("client").live, options, {
       send: async (client, { data, raw, event }) => {
         const { live } = this.#open("client.send");
-        if (!live.plugins.receive && live.config.publish === "nobody") this.#need("receive");
-        return this.#during(async () => {
+        if (!live.plugins.receive && live.config.publish === "nobody") this.#calls.need("receive");
+        return this.#calls.during(async () => {
           const draft = { data, raw, ...(event !== undefined && { event }) };
-          await this.#wait(live.submit([draft], client), "client.send: a hook does not end");
+          await this.#calls.wait(live.submit([draft], client), "client.send: a hook does not end");
         });
       },
       join: async (connect, client) => {
         this.#open("client.join");
-        await this.#admit(client);
-        await this.#during(connect);
+        await this.#calls.admit(client);
+        await this.#calls.during(connect);
       },
-      leave: async (disconnect) => void (await this.#during(disconnect)),
+      leave: async (disconnect) => void (await this.#calls.during(disconnect)),
     });
   }
 
@@ -239,9 +210,9 @@ export class TestChannel implements AsyncDisposable {
   async authorize(options: AuthorizeOptions = {}): Promise<"allow" | { readonly deny: string }> {
     return fromCaller(this.authorize, async () => {
       this.#open("authorize");
-      this.#need("authorize");
+      this.#calls.need("authorize");
       const { action = "subscribe", ...client } = options;
-      return this.#ask(action, peerOf(client));
+      return this.#calls.ask(action, peerOf(client));
     });
   }
 
@@ -254,7 +225,7 @@ export class TestChannel implements AsyncDisposable {
   async close(): Promise<void> {
     return fromCaller(this.close, async () => {
       await this.#end();
-      this.#throwFailure();
+      this.#calls.throwFailure();
     });
   }
 
@@ -262,77 +233,17 @@ export class TestChannel implements AsyncDisposable {
     await this.#end();
   }
 
-  /** Errors that nobody was told of. */
-  #unheard(): PluginError[] {
-    return this.#stage.failures.slice(this.#heard);
-  }
-
   /** @internal For the end of a test. */
   static unheardOf(channel: TestChannel): readonly PluginError[] {
-    return channel.#unheard();
+    return channel.#calls.unheard;
   }
 
   async #advance(duration: string | number): Promise<Sent[]> {
-    const { progress } = this.#open("clock.advance");
+    this.#open("clock.advance");
     const ms = typeof duration === "number" ? duration : parseDuration(duration);
     if (!(ms >= 0))
       throw new RangeError(`clock.advance was given ${duration}; time does not go back`);
-    return this.#during(async () => {
-      this.#run(() => true);
-      try {
-        await progress.advance(ms);
-      } finally {
-        this.#run(() => false);
-      }
-    });
-  }
-
-  /** Runs a call, waits for what it set going, and gives what came out. */
-  async #during(work: () => unknown): Promise<Sent[]> {
-    const { messages } = this.#stage;
-    const from = messages.length;
-    try {
-      await work();
-    } catch (error) {
-      await this.#settle();
-      // What the client or publisher is told says less than the hook's own error.
-      this.#throwFailure();
-      // A client is told no reason.
-      const isDenied = error instanceof Error && "code" in error && error.code === "forbidden";
-      throw isDenied ? denied("publish", this.#stage.denial) : error;
-    }
-    await this.#settle();
-    this.#throwFailure();
-    this.#returned = messages.length;
-    return messages.slice(from).map(toSent);
-  }
-
-  async #wait<T>(work: T | Promise<T>, what: string): Promise<T> {
-    const stuck = (why: string) => new Error(`${what}: ${why}`);
-    return this.#stage.progress.of(work, { stuck });
-  }
-
-  /** Waits for the calls of `sink`, `joined` and `left` that go on, and for what needs no timer. */
-  async #settle(): Promise<void> {
-    const { progress, watches } = this.#stage;
-    const stuck = (why: string) => new Error(`a sink, joined or left does not end: ${why}`);
-    const isIdle = () => watches.every(({ busy }) => busy === 0);
-    do {
-      await progress.until(isIdle, { stuck });
-      await progress.quiet();
-    } while (!isIdle());
-  }
-
-  async #admit(client: Asking): Promise<void> {
-    if (!this.#stage.live.plugins.authorize) return;
-    const verdict = await this.#ask("subscribe", client);
-    if (verdict !== "allow") throw denied("subscribe", verdict.deny);
-  }
-
-  async #ask(action: "subscribe" | "publish", client: Asking) {
-    const verdict = await this.#wait(this.#stage.ask(action, client), "authorize does not end");
-    this.#throwFailure();
-    return verdict;
+    return this.#calls.advance(ms);
   }
 
   async #end(): Promise<void> {
@@ -343,42 +254,6 @@ export class TestChannel implements AsyncDisposable {
     if (this.#closing) throw new Error(`${call}: the channel of this test is closed`);
     return this.#stage;
   }
-
-  /** @throws {Error} When no plugin has this hook. */
-  #need(hook: string): void {
-    if (this.#having(hook).length > 0) return;
-    const names = this.#stage.names.join(", ");
-    const advice =
-      hook === "receive"
-        ? `; start it with { publish: "clients" } to publish what clients send`
-        : "";
-    throw new Error(`${names} has no ${hook}${advice}`);
-  }
-
-  #having(hook: string): { readonly name: string; readonly watch: Watch }[] {
-    const { names, watches } = this.#stage;
-    return watches.flatMap((watch, i) =>
-      watch.hooks.has(hook) ? [{ name: names[i]!, watch }] : [],
-    );
-  }
-
-  #run(may: () => boolean): void {
-    for (const watch of this.#stage.watches) watch.let(may);
-  }
-
-  #hasFailed(restarts: boolean): boolean {
-    return this.#unheard().some(({ hook }) => !(restarts && hook === "source"));
-  }
-
-  #throwFailure(restarts = false): void {
-    const [first] = this.#unheard().filter(({ hook }) => !(restarts && hook === "source"));
-    this.#heard = this.#stage.failures.length;
-    if (first) throw first;
-  }
-}
-
-function denied(action: "subscribe" | "publish", reason: string): Error {
-  return new Error(`authorize denied to ${action}: ${reason}`);
 }
 
 function isList(drafts: Emitted): drafts is readonly Draft[] {
