@@ -2,10 +2,12 @@ import { afterAll } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { testBroker, type CreateBroker } from "./contract.ts";
+import { testBroker } from "./contract.ts";
 import { MemoryBroker } from "./memory.ts";
 import { SqliteBroker } from "./sqlite.ts";
 import { testState } from "./state-contract.ts";
+import { testTerms } from "./terms-contract.ts";
+import type { CreateBroker } from "./testing.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tidewire-broker-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -22,5 +24,6 @@ const brokers: readonly (readonly [string, CreateBroker])[] = [
 
 for (const [name, create] of brokers) {
   testBroker(name, create);
+  testTerms(name, create);
   testState(name, create);
 }

@@ -1,50 +1,34 @@
-/** What every broker promises: one suite, run over each of them by broker.test.ts. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+/** What every broker promises of its logs: one suite, run over each of them by broker.test.ts. */
+import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { PositionError } from "../channel/errors.ts";
-import type { Log, MaybePromise, Retention } from "../channel/log.ts";
-import { sealDraft, type Draft, type Message, type SealedDraft } from "../channel/message.ts";
+import type { Log, Retention } from "../channel/log.ts";
+import type { Message } from "../channel/message.ts";
 import { parsePosition } from "../channel/position.ts";
-import type { Broker } from "./broker.ts";
-
-/**
- * Makes a broker with nothing kept.
- *
- * @param now The clock that it MUST take its times from, in milliseconds since the epoch.
- */
-export type CreateBroker = (now: () => number) => MaybePromise<Broker>;
-
-const KEEP_ALL: Retention = { size: 1000, ttlMs: 3_600_000 };
-const NO_LIMIT = { through: Infinity, count: Infinity, bytes: Infinity };
-
-const seal = (draft: Draft, raw?: string): SealedDraft => sealDraft(draft, 1e6, raw);
-const texts = (...all: string[]) => all.map((data) => seal({ data }));
-const offsets = (messages: readonly Message[]) => messages.map(({ offset }) => offset);
+import { cut, PlainLog } from "./plain-log.testing.ts";
+import {
+  KEEP_ALL,
+  NO_LIMIT,
+  offsets,
+  openLog,
+  seal,
+  texts,
+  useBroker,
+  type CreateBroker,
+} from "./testing.ts";
 
 export function testBroker(name: string, create: CreateBroker): void {
   describe(`broker ${name}`, () => {
-    let broker: Broker;
-    let nowMs: number;
-    beforeEach(async () => {
-      nowMs = 1_000_000;
-      broker = await create(() => nowMs);
-    });
-    afterEach(() => broker.close());
+    const use = useBroker(create);
 
-    function open(retention: Partial<Retention> = {}, channel = "prices") {
-      const commits: (readonly Message[])[] = [];
-      const log = broker.open(channel, { ...KEEP_ALL, ...retention }, (batch) => {
-        commits.push(batch);
-      });
-      return { log, commits };
-    }
+    const open = (retention?: Partial<Retention>, channel?: string) =>
+      openLog(use.broker, retention, channel);
     const read = async (log: Log, after = 0, limit: Partial<typeof NO_LIMIT> = {}) => {
       const { messages, first } = await log.read(after, { ...NO_LIMIT, ...limit });
       return { offsets: offsets(messages), first };
     };
 
     test("knows its name", () => {
-      expect(broker.name).toBe(name);
+      expect(use.broker.name).toBe(name);
     });
 
     test("opens an empty log, with an epoch that a position can carry", async () => {
@@ -61,7 +45,7 @@ export function testBroker(name: string, create: CreateBroker): void {
       const appending = log.append(texts("a", "b"));
       const first = appending instanceof Promise ? await appending : appending;
       expect(commits).toEqual([first]);
-      nowMs += 5;
+      use.nowMs += 5;
       const second = await log.append(texts("c"));
       expect(commits).toEqual([first, second]);
       const seen = [...first, ...second].map(({ id, offset, time, channel }) => {
@@ -149,14 +133,14 @@ export function testBroker(name: string, create: CreateBroker): void {
     test("shows no message that is as old as the history's ttl", async () => {
       const { log } = open({ ttlMs: 1000 });
       await log.append(texts("a"));
-      nowMs += 400;
+      use.nowMs += 400;
       await log.append(texts("bb"));
-      nowMs += 599;
+      use.nowMs += 599;
       expect(await read(log)).toEqual({ offsets: [1, 2], first: 1 });
-      nowMs += 1;
+      use.nowMs += 1;
       expect(await read(log)).toEqual({ offsets: [2], first: 2 });
       expect(log.stat()).toEqual({ count: 1, bytes: 2 });
-      nowMs += 400;
+      use.nowMs += 400;
       expect(log.stat()).toEqual({ count: 0, bytes: 0 });
       expect(await read(log)).toEqual({ offsets: [], first: 3 });
       expect(offsets(await log.append(texts("c")))).toEqual([3]);
@@ -172,7 +156,7 @@ export function testBroker(name: string, create: CreateBroker): void {
       log.retain({ size: 4, ttlMs: 1000 });
       await log.append(texts("f", "g", "h"));
       expect(await read(log)).toEqual({ offsets: [5, 6, 7, 8], first: 5 });
-      nowMs += 500;
+      use.nowMs += 500;
       log.retain({ size: 4, ttlMs: 400 });
       expect(await read(log)).toEqual({ offsets: [], first: 9 });
       expect(offsets(await log.append(texts("i")))).toEqual([9]);
@@ -195,107 +179,12 @@ export function testBroker(name: string, create: CreateBroker): void {
       expect(offsets(commits.flat())).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
     });
 
-    test("append() commits at the expected position alone, else nothing", async () => {
-      const { log, commits } = open();
-      const at = (offset: number) => ({ expect: `${log.epoch}-${offset}` });
-      expect(offsets(await log.append(texts("a", "b"), at(0)))).toEqual([1, 2]);
-      for (const stale of [at(0), at(1), at(3), { expect: "other-2" }]) {
-        const error = await failure(() => log.append(texts("c"), stale));
-        expect(error).toBeInstanceOf(PositionError);
-        expect(error).toMatchObject({
-          code: "position-moved",
-          expected: stale.expect,
-          position: `${log.epoch}-2`,
-        });
-      }
-      expect(offsets(await log.append(texts("c"), at(2)))).toEqual([3]);
-      expect(commits.flat().map(({ text }) => text)).toEqual(["a", "b", "c"]);
-      expect((await failure(() => log.append([], at(2))))?.constructor).toBe(PositionError);
-      expect(await log.append([], at(3))).toEqual([]);
-      expect(commits).toHaveLength(2);
-    });
-
-    test("append() lets one of many win that expect the same position", async () => {
-      const { log, commits } = open();
-      const terms = { expect: `${log.epoch}-0` };
-      const all = Array.from({ length: 10 }, (_, n) =>
-        failure(() => log.append(texts(`${n}`), terms)),
-      );
-      const failures = await Promise.all(all);
-      expect(failures.map((error) => error instanceof PositionError)).toEqual(
-        all.map((_, n) => n > 0),
-      );
-      expect(commits.flat().map(({ text }) => text)).toEqual(["0"]);
-    });
-
-    const receipt = (key: string, note = "") => {
-      return { receipt: { key, fingerprint: `of ${key}`, note, keepMs: 1000 } };
-    };
-
-    test("append() keeps a receipt with what it commits, also of nothing, for its time", async () => {
-      const { log, commits } = open();
-      expect(await log.receipt("k")).toBeNull();
-      await log.append(texts("a"));
-      await log.append(texts("b", "c"), receipt("k", "näme"));
-      await log.append([], receipt("none"));
-      const { epoch } = log;
-      const kept = { fingerprint: "of k", note: "näme", epoch, first: 2, last: 3 };
-      expect(await log.receipt("k")).toEqual(kept);
-      const empty = { fingerprint: "of none", note: "", epoch, first: 4, last: 3 };
-      expect(await log.receipt("none")).toEqual(empty);
-      expect(commits).toHaveLength(2);
-      expect(await open({}, "other").log.receipt("k")).toBeNull();
-      nowMs += 999;
-      expect(await log.receipt("k")).toEqual(kept);
-      nowMs += 1;
-      expect(await log.receipt("k")).toBeNull();
-      await log.append(texts("d"), receipt("k"));
-      expect(await log.receipt("k")).toMatchObject({ first: 4, last: 4 });
-    });
-
-    test("append() keeps no receipt of what it refuses", async () => {
-      const { log } = open();
-      const terms = { ...receipt("k"), expect: `${log.epoch}-7` };
-      expect(await failure(() => log.append(texts("a"), terms))).toBeInstanceOf(PositionError);
-      expect(await log.receipt("k")).toBeNull();
-    });
-
-    test("append() commits nothing where the receipt's note can't be had, and others go on", async () => {
-      const { log, commits } = open();
-      const broken = {
-        receipt: {
-          ...receipt("k").receipt,
-          get note(): string {
-            throw new TypeError("no note");
-          },
-        },
-      };
-      const failed = failure(() => log.append(texts("a"), broken));
-      const other = log.append(texts("b"), receipt("other"));
-      expect(await failed).toMatchObject({ message: "no note" });
-      expect(offsets(await other)).toEqual([1]);
-      expect(await log.receipt("k")).toBeNull();
-      expect(commits.flat().map(({ text }) => text)).toEqual(["b"]);
-      expect(await read(log)).toEqual({ offsets: [1], first: 1 });
-    });
-
-    test("keeps receipts beyond the log's end, whatever its history", async () => {
-      const before = open({ size: 0 });
-      await before.log.append(texts("a", "b"), receipt("k"));
-      const { epoch } = before.log;
-      before.log.close();
-      const { log } = open({ size: 0 });
-      expect(await log.receipt("k")).toEqual({
-        ...{ fingerprint: "of k", note: "", epoch, first: 1, last: 2 },
-      });
-    });
-
     test("lets time not run backwards within a channel when the clock is set back", async () => {
       const { log } = open();
       await log.append(texts("a"));
-      nowMs -= 500;
+      use.nowMs -= 500;
       expect((await log.append(texts("b")))[0]!.time).toBe(1_000_000);
-      nowMs += 700;
+      use.nowMs += 700;
       expect((await log.append(texts("c")))[0]!.time).toBe(1_000_200);
     });
 
@@ -345,14 +234,14 @@ export function testBroker(name: string, create: CreateBroker): void {
         const { log } = open(keep, `property-${run++}`);
         const model = new PlainLog(keep);
         for (const each of operations as Partial<Operation>[]) {
-          if (each.waitMs !== undefined) nowMs += each.waitMs;
+          if (each.waitMs !== undefined) use.nowMs += each.waitMs;
           const sizes = each.append ?? Array.from({ length: each.burst ?? 0 }, () => 1);
           if (sizes.length > 0) {
             const drafts = sizes.map((size) => seal({ data: "x".repeat(size) }));
             await log.append(drafts);
-            model.append(sizes, nowMs);
+            model.append(sizes, use.nowMs);
           }
-          const kept = model.kept(nowMs);
+          const kept = model.kept(use.nowMs);
           const { after = 0, count = Infinity, bytes = Infinity } = each;
           expect(await read(log, after, { count, bytes })).toEqual({
             offsets: cut(kept, after, count, bytes),
@@ -369,20 +258,10 @@ export function testBroker(name: string, create: CreateBroker): void {
 
     test("closes more than once", async () => {
       open();
-      await broker.close();
-      await broker.close();
+      await use.broker.close();
+      await use.broker.close();
     });
   });
-}
-
-/** What a call fails with, be it at once or later; null when it does not. */
-async function failure(call: () => unknown): Promise<Error | null> {
-  try {
-    await call();
-    return null;
-  } catch (error) {
-    return error as Error;
-  }
 }
 
 interface Operation {
@@ -392,48 +271,4 @@ interface Operation {
   after: number;
   count: number;
   bytes: number;
-}
-
-interface Entry {
-  readonly offset: number;
-  readonly size: number;
-  readonly timeMs: number;
-}
-
-/** A log that keeps everything, and works out at each look what a retention leaves of it. */
-class PlainLog {
-  readonly #retention: Retention;
-  readonly #all: Entry[] = [];
-
-  constructor(retention: Retention) {
-    this.#retention = retention;
-  }
-
-  append(sizes: readonly number[], timeMs: number): void {
-    for (const size of sizes) this.#all.push({ offset: this.#all.length + 1, size, timeMs });
-  }
-
-  kept(nowMs: number): readonly Entry[] {
-    const { size, ttlMs, maxBytes = Infinity } = this.#retention;
-    const newest = size === 0 ? [] : this.#all.slice(-size);
-    const fit: Entry[] = [];
-    for (let bytes = 0, i = newest.length - 1; i >= 0; i--) {
-      bytes += newest[i]!.size;
-      if (bytes > maxBytes) break;
-      fit.unshift(newest[i]!);
-    }
-    return fit.filter(({ timeMs }) => nowMs - timeMs < ttlMs);
-  }
-}
-
-function cut(kept: readonly Entry[], after: number, count: number, bytes: number): number[] {
-  const page: number[] = [];
-  let sum = 0;
-  for (const { offset, size } of kept) {
-    if (offset <= after) continue;
-    if (page.length === count || (page.length > 0 && sum + size > bytes)) break;
-    page.push(offset);
-    sum += size;
-  }
-  return page;
 }

@@ -1,31 +1,21 @@
 /** What every broker promises of states, the newest message of each key: run over each by broker.test.ts. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { StateFullError } from "../channel/errors.ts";
 import type { Log, ReadLimit, Retention } from "../channel/log.ts";
-import { sealDraft, type Draft, type SealedDraft } from "../channel/message.ts";
-import type { Broker } from "./broker.ts";
-import type { CreateBroker } from "./contract.ts";
 import { PlainState, type PlainDraft } from "./plain-state.testing.ts";
+import { failure, KEEP_ALL, NO_LIMIT, seal, useBroker, type CreateBroker } from "./testing.ts";
 
-const KEYED: Retention = { size: 1000, ttlMs: 3_600_000, latestByKey: true };
-const NO_LIMIT: ReadLimit = { through: Infinity, count: Infinity, bytes: Infinity };
+const KEYED: Retention = { ...KEEP_ALL, latestByKey: true };
 
-const seal = (draft: Draft, raw?: string): SealedDraft => sealDraft(draft, 1e6, raw);
 const put = (key: string, data: unknown) => seal({ key, data });
 
 export function testState(name: string, create: CreateBroker): void {
   describe(`broker ${name} with latest_by_key`, () => {
-    let broker: Broker;
-    let nowMs: number;
-    beforeEach(async () => {
-      nowMs = 1_000_000;
-      broker = await create(() => nowMs);
-    });
-    afterEach(() => broker.close());
+    const use = useBroker(create);
 
     const open = (retention: Partial<Retention> = {}, channel = "prices") =>
-      broker.open(channel, { ...KEYED, ...retention }, () => {});
+      use.broker.open(channel, { ...KEYED, ...retention }, () => {});
     const read = async (log: Log, after = 0, limit: Partial<ReadLimit> = {}) => {
       const page = await log.readState(after, { ...NO_LIMIT, ...limit });
       if (page === null) return null;
@@ -38,9 +28,9 @@ export function testState(name: string, create: CreateBroker): void {
       await log.append([put("a", 1), put("b", 2), seal({ data: "no key" }), put("a", 3)]);
       expect(await read(log)).toEqual(["2 b=2", "4 a=3"]);
       await log.append([seal({ data: "no key" }), seal({ data: "either", key: "" })]);
-      nowMs += 5000;
+      use.nowMs += 5000;
       await log.append([put("c", 4)]);
-      nowMs += 5000;
+      use.nowMs += 5000;
       expect((await log.read(0, NO_LIMIT)).messages).toEqual([]);
       expect(await read(log)).toEqual(["2 b=2", "4 a=3", "7 c=4"]);
       expect(log.stat()).toEqual({ count: 0, bytes: 0, state: { keys: 3, bytes: 3 } });
@@ -277,14 +267,4 @@ interface Operation {
   span: number;
   count: number;
   bytes: number;
-}
-
-/** What a call fails with, be it at once or later; null when it does not. */
-async function failure(call: () => unknown): Promise<Error | null> {
-  try {
-    await call();
-    return null;
-  } catch (error) {
-    return error as Error;
-  }
 }
