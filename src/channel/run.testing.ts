@@ -1,29 +1,13 @@
 /** One random life of a channel, checked against the plain model at each step. */
 import type { Scheduler } from "fast-check";
-import { ChannelError, SchemaError } from "./errors.ts";
+import { Poller, Subscriber } from "./clients.testing.ts";
+import { SchemaError } from "./errors.ts";
+import { Life } from "./life.testing.ts";
 import type { Retention } from "./log.ts";
-import type { Draft, Message } from "./message.ts";
-import { Life, Poller, Subscriber } from "./model.testing.ts";
-import {
-  TransformFailure,
-  type BatchResult,
-  type BatchTransform,
-  type IncomingDraft,
-  type OnError,
-  type Transform,
-} from "./pipeline.ts";
-import {
-  draftOf,
-  outcome,
-  perform,
-  PLAIN,
-  textOf,
-  type Plan,
-  type Planned,
-  type PlannedDraft,
-} from "./planned.testing.ts";
+import { PLAIN, type Planned, type PlannedDraft } from "./planned.testing.ts";
 import { parsePosition, parseResume, type Start } from "./position.ts";
-import { AsyncLog, endTurn, openWorld, type World, type WorldOptions } from "./testing.ts";
+import { Publisher, STOPPED, type PublisherSetup } from "./publisher.testing.ts";
+import { AsyncLog, at, endTurn, openWorld, type World, type WorldOptions } from "./testing.ts";
 
 export type Pick = "live" | "state" | "earliest" | "last" | "after" | "foreign" | "ahead";
 
@@ -41,19 +25,13 @@ type WorldBrokerMaker = WorldOptions["createBroker"];
 /** What a subscriber does in the middle of its first or second event, which may be a delivery. */
 type Meddle = { at: number; does: "publish" | "join" | "leave" | "flush" } | null;
 
-export interface Setup {
+export interface Setup extends PublisherSetup {
   readonly createBroker?: WorldBrokerMaker;
   readonly retention: Retention;
   /** Bytes of one flush: a message has about 300. */
   readonly maxBatchBytes: number;
   readonly isSlowLog: boolean;
-  readonly hasTransforms: boolean;
-  /** Whether each takes many drafts at once, and what becomes of those that it fails on. */
-  readonly transforms: readonly { readonly isBatch: boolean; readonly onError: OnError }[];
 }
-
-/** What the publisher of a run is told that a transform refused. */
-const STOPPED = new Error("stopped");
 
 export class Run {
   readonly failures: string[] = [];
@@ -61,30 +39,28 @@ export class Run {
   readonly #scheduler: Scheduler;
   #world: World;
   #life: Life;
-  /** What the pipeline has to commit in this life, in the order of the calls. */
-  #expected: string[] = [];
+  readonly #publisher: Publisher;
   #subscribers: Subscriber[] = [];
   #pollers: Poller[] = [];
   /** All positions that any client was ever shown, of every life. */
   readonly #positions: string[] = [];
   readonly #epochs = new Set<string>();
-  #published = 0;
-  #unacknowledged = 0;
   #joined = 0;
 
   constructor(setup: Setup, scheduler: Scheduler) {
     this.#setup = setup;
     this.#scheduler = scheduler;
+    this.#publisher = new Publisher(setup, scheduler, (ids) => this.#positions.push(...ids));
     [this.#world, this.#life] = this.#open(1_000_000);
   }
 
   async operate(operation: Operation): Promise<void> {
     switch (operation.do) {
       case "publish":
-        this.#publish(operation.drafts);
+        this.#publisher.publish(operation.drafts);
         break;
       case "inject":
-        this.#inject();
+        this.#publisher.inject();
         break;
       case "join":
         this.#join(operation);
@@ -140,7 +116,7 @@ export class Run {
   async end(): Promise<void> {
     await this.#rest(() => true);
     // Where nothing waits any more, the next one is taken.
-    this.#life.check(this.#publish([PLAIN]), "refused where nothing waits");
+    this.#life.check(this.#publisher.publish([PLAIN]), "refused where nothing waits");
     await this.#rest(() => true);
     this.check();
   }
@@ -154,7 +130,7 @@ export class Run {
   }
 
   #open(nowMs: number): [World, Life] {
-    const { createBroker, retention, maxBatchBytes, isSlowLog, hasTransforms } = this.#setup;
+    const { createBroker, retention, maxBatchBytes, isSlowLog } = this.#setup;
     const pause = (label: string) => this.#scheduler.schedule(Promise.resolve(), label);
     const world = openWorld({
       createBroker,
@@ -164,7 +140,7 @@ export class Run {
       validate: (data) => {
         if ((data as Planned | null)?.isRefused) throw new SchemaError("prices", ["/ is refused"]);
       },
-      transforms: hasTransforms ? [this.#transform(0), this.#transform(1)] : [],
+      transforms: this.#publisher.transforms,
       wrap: (log) => (isSlowLog ? new AsyncLog(log, pause) : log),
       onCommit: (batch) => life.commit(batch),
       onTransformError: () => STOPPED,
@@ -175,100 +151,8 @@ export class Run {
     if (this.#epochs.has(epoch)) this.failures.push(`epoch ${epoch} again`);
     this.#epochs.add(epoch);
     const life: Life = new Life(world.channel, retention, () => world.nowMs, this.failures);
+    this.#publisher.attach(world.channel, life);
     return [world, life];
-  }
-
-  #transform(index: number): Transform {
-    const { isBatch, onError } = this.#setup.transforms[index]!;
-    const one = this.#transformOne(index);
-    if (!isBatch) return Object.assign(one, { onError });
-    const batch: BatchTransform = async (drafts) => {
-      const results: BatchResult[] = [];
-      // Another thread answers when it likes.
-      await this.#scheduler.schedule(Promise.resolve(), `batch ${index}`);
-      for (const draft of drafts) {
-        try {
-          results.push(await one(draft));
-        } catch (error) {
-          results.push(new TransformFailure(error));
-        }
-      }
-      return results;
-    };
-    return Object.assign(() => null, { onError, batch });
-  }
-
-  #transformOne(index: number): (draft: Draft) => ReturnType<Transform> {
-    return (draft) => {
-      const planned = draft.data as Planned;
-      if (index === 0 && planned.emits) this.#inject();
-      const give = () => perform(draft, planned, index);
-      if (!planned.plans[index]!.isSlow) return give();
-      return this.#scheduler.schedule(Promise.resolve(), `transform ${index}`).then(give);
-    };
-  }
-
-  #publish(drafts: readonly PlannedDraft[]): boolean {
-    const planned = drafts.map((each) => ({ number: ++this.#published, part: "", ...each }));
-    const from = this.#setup.hasTransforms ? 0 : 2;
-    const incoming: IncomingDraft[] = planned.map((data) => {
-      const isNull = data.deletes && !data.isRefused && !this.#setup.hasTransforms;
-      return isNull ? { ...draftOf(data), data: null } : draftOf(data);
-    });
-    return this.#submit(planned, from, () => this.#world.channel.publish(incoming));
-  }
-
-  #inject(): void {
-    const [plan] = PLAIN.plans;
-    const plans: Plan[] = [plan!, { does: "split", isSlow: this.#published % 2 === 0 }];
-    const data: Planned = { ...PLAIN, number: ++this.#published, part: "", plans };
-    const from = this.#setup.hasTransforms ? 1 : 2;
-    this.#submit([data], from, () => this.#world.channel.inject(() => draftOf(data), from));
-  }
-
-  /**
-   * Publishes, and checks the answer: after the commit, with just what the drafts became.
-   *
-   * @returns Whether it was taken.
-   */
-  #submit(
-    planned: readonly Planned[],
-    from: number,
-    publish: () => readonly Message[] | Promise<readonly Message[]>,
-  ): boolean {
-    const life = this.#life;
-    const onError = this.#setup.transforms.map((each) => each.onError);
-    const outcomes = planned.map((each) => outcome(each, from, onError));
-    const isRefused = outcomes.includes(null);
-    const expected = isRefused ? [] : outcomes.flatMap((each) => each!);
-    const acknowledge = (committed: readonly Message[]) => {
-      this.#unacknowledged--;
-      life.check(!isRefused, "acknowledged what is to be refused");
-      life.check(committed.map(textOf).join() === expected.join(), "acknowledged something else");
-      const isCommitted = committed.every((each) => life.all[each.offset - 1] === each);
-      life.check(isCommitted, "acknowledged before the commit");
-      this.#positions.push(...committed.map(({ id }) => id));
-    };
-    try {
-      const turn = this.#expected.length;
-      const published = publish();
-      this.#unacknowledged++;
-      // Before what its own transforms have published meanwhile.
-      this.#expected.splice(turn, 0, ...expected);
-      const isAll = !planned.some(({ isRefused }) => isRefused);
-      life.check(isAll, "took a batch with a draft that is refused");
-      const refused = (error: unknown) => {
-        this.#unacknowledged--;
-        life.check(isRefused && error === STOPPED, `refused with ${Bun.inspect(error)}`);
-      };
-      if (published instanceof Promise) published.then(acknowledge, refused);
-      else acknowledge(published);
-      return true;
-    } catch (error) {
-      if (isRefused && error === STOPPED) return false;
-      if (!(error instanceof ChannelError)) throw error;
-      return false;
-    }
   }
 
   #join(operation: Operation & { do: "join" }): void {
@@ -298,7 +182,7 @@ export class Run {
   #meddle(subscriber: Subscriber, { does }: NonNullable<Meddle>): void {
     this.#note();
     if (does === "leave") return subscriber.leave();
-    if (does === "publish") return void this.#publish([PLAIN]);
+    if (does === "publish") return void this.#publisher.publish([PLAIN]);
     if (does === "flush") return this.#world.channel.fanOut.flush();
     for (const [i, pick] of (
       ["live", "earliest", "after", "ahead", "foreign", "state"] as const
@@ -346,12 +230,11 @@ export class Run {
     let isClosed = false;
     void this.#world.channel.close().then(() => {
       isClosed = true;
-      this.#checkCommitted();
+      this.#publisher.checkCommitted();
     });
     await this.#rest(() => isClosed);
     await this.dispose();
     [this.#world, this.#life] = this.#open(this.#world.nowMs);
-    this.#expected = [];
     this.#subscribers = [];
     this.#pollers = [];
   }
@@ -360,7 +243,8 @@ export class Run {
     for (let quiet = 0, turns = 0; quiet < 3; turns++) {
       if (turns > 1000) throw new Error("the channel does not come to rest");
       const { pendingBytes } = this.#world.channel.fanOut;
-      const isBusy = this.#scheduler.count() > 0 || pendingBytes > 0 || this.#unacknowledged > 0;
+      const isBusy =
+        this.#scheduler.count() > 0 || pendingBytes > 0 || this.#publisher.unacknowledged > 0;
       quiet = isBusy || !isDone() ? 0 : quiet + 1;
       while (this.#scheduler.count() > 0) await this.#scheduler.waitOne();
       await endTurn();
@@ -373,9 +257,10 @@ export class Run {
         for (let polls = 0; poller.step === "idle" && polls < 500; polls++) poller.poll();
       }
     }
-    this.#checkCommitted();
+    this.#publisher.checkCommitted();
     const life = this.#life;
-    life.check(this.#unacknowledged === 0, `${this.#unacknowledged} were not acknowledged`);
+    const { unacknowledged } = this.#publisher;
+    life.check(unacknowledged === 0, `${unacknowledged} were not acknowledged`);
     for (const reader of [...this.#subscribers, ...this.#pollers]) {
       const { name, step, at } = reader;
       const isLevel = step === "live" && at === life.all.length;
@@ -383,15 +268,4 @@ export class Run {
       if (step !== "gone") reader.checkState();
     }
   }
-
-  #checkCommitted(): void {
-    const committed = this.#life.all.map(textOf).join();
-    const expected = this.#expected.join();
-    this.#life.check(committed === expected, `committed ${committed}, not ${expected}`);
-  }
-}
-
-/** One of a list, the last ones first. */
-function at<T>(list: readonly T[], which: number): T | undefined {
-  return list[list.length - 1 - (Math.abs(which) % list.length)];
 }

@@ -210,3 +210,8 @@ export class Recorder implements Receiver {
     return position.startsWith(own) ? position.slice(own.length) : position;
   }
 }
+
+/** One of a list, the last ones first. */
+export function at<T>(list: readonly T[], which: number): T | undefined {
+  return list[list.length - 1 - (Math.abs(which) % list.length)];
+}
