@@ -7,8 +7,8 @@ import {
   type Hooks,
   type Verdict,
 } from "../plugin/sdk.ts";
-import { until } from "./http2-testing.ts";
 import { startTestServer, type TestChannel, type TestConfig, type TestServer } from "./testing.ts";
+import { until } from "./until-testing.ts";
 
 export let server: TestServer;
 type Asked = Pick<AccessRequest, "action" | "channel" | "transport">;

@@ -17,10 +17,10 @@ import {
   byToken,
   use,
 } from "./authorize-testing.ts";
-import { until } from "./http2-testing.ts";
 import { connectTcp, rawGet } from "./raw-http-testing.ts";
 import { TestSocket } from "./socket-testing.ts";
 import { startTestServer, testConfig } from "./testing.ts";
+import { until } from "./until-testing.ts";
 
 afterEach(() => server.stop());
 

@@ -17,10 +17,11 @@ import {
   byToken,
   use,
 } from "./authorize-testing.ts";
-import { runNode, until } from "./http2-testing.ts";
+import { runNode } from "./http2-testing.ts";
 import { rawGet, sendRaw } from "./raw-http-testing.ts";
 import { TestSocket } from "./socket-testing.ts";
 import { startTestServer } from "./testing.ts";
+import { until } from "./until-testing.ts";
 
 afterEach(() => server.stop());
 

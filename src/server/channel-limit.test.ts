@@ -1,31 +1,14 @@
 /** `limits.channels`: what counts, what makes room, and what never opens a channel. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { definePlugin } from "../plugin/sdk.ts";
+import { gated } from "./gated-testing.ts";
+import { alive, history, post, server, start, sweepIn, TTL } from "./patterns-testing.ts";
 import { TestSocket } from "./socket-testing.ts";
-import { startTestServer, type TestConfig, type TestServer } from "./testing.ts";
 
-let server: TestServer;
 afterEach(() => server.stop());
-
-const TTL = 60_000;
-const history = { size: 100, ttlMs: TTL };
-
-async function start(config: TestConfig): Promise<void> {
-  server = await startTestServer(config);
-}
-
-async function post(path: string): Promise<Response> {
-  return fetch(server.urls.public + path, {
-    method: "POST",
-    body: "x",
-    headers: { "content-type": "text/plain" },
-  });
-}
 
 /** Looks at a channel, which brings it to life, without waiting. */
 const look = async (path: string) => (await fetch(`${server.urls.public}${path}?wait=0`)).status;
-const sweepIn = (ms: number) => server.channels.sweep(Date.now() + ms);
-const alive = () => [...server.channels.live].map(({ name }) => name);
 
 describe("limits.channels", () => {
   test("refuses a further channel with 503, and takes it when one was let go of", async () => {
@@ -141,20 +124,9 @@ describe("at limits.channels", () => {
   });
 
   test("a channel that a message is on its way to does not make room", async () => {
-    const gate = Promise.withResolvers<void>();
-    const begun = Promise.withResolvers<void>();
-    const slow = definePlugin({
-      name: "slow",
-      setup: () => ({
-        async transform(draft) {
-          begun.resolve();
-          await gate.promise;
-          return draft;
-        },
-      }),
-    });
+    const { plugin, begun, open } = gated();
     await start({
-      channels: { "room/{name}": { plugins: [slow] } },
+      channels: { "room/{name}": { plugins: [plugin] } },
       control: { listen: { hostname: "127.0.0.1", port: 0 }, token: null },
       limits: { channels: 1 },
     });
@@ -167,9 +139,9 @@ describe("at limits.channels", () => {
         }),
     ];
     const published = publishes.map((publish) => publish());
-    await begun.promise;
+    await begun;
     expect(await look("/channels/room/b")).toBe(503);
-    gate.resolve();
+    open();
     for (const { status } of await Promise.all(published)) expect(status).toBe(201);
   });
 

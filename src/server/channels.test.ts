@@ -1,30 +1,11 @@
 /** The life of pattern channels, and the limit on connections. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { definePlugin } from "../plugin/sdk.ts";
+import { alive, history, post, server, start, sweepIn, TTL } from "./patterns-testing.ts";
 import { TestSocket } from "./socket-testing.ts";
-import { startTestServer, type TestConfig, type TestServer } from "./testing.ts";
+import { until } from "./until-testing.ts";
 
-let server: TestServer;
 afterEach(() => server.stop());
-
-const TTL = 60_000;
-const history = { size: 100, ttlMs: TTL };
-
-async function start(config: TestConfig): Promise<void> {
-  server = await startTestServer(config);
-}
-
-async function post(path: string): Promise<Response> {
-  return fetch(server.urls.public + path, {
-    method: "POST",
-    body: "x",
-    headers: { "content-type": "text/plain" },
-  });
-}
-
-/** Looks for idle channels as if so many milliseconds had passed. */
-const sweepIn = (ms: number) => server.channels.sweep(Date.now() + ms);
-const alive = () => [...server.channels.live].map(({ name }) => name);
 
 describe("an idle pattern channel", () => {
   test("is let go of when its history is too old, a static one never", async () => {
@@ -144,13 +125,6 @@ describe("limits.connections", () => {
     expect(TestSocket.open(`${server.urls.public}/channels`, "tidewire.v1")).rejects.toThrow();
     // Publishing holds no connection.
     expect((await post("/channels/fixed")).status).toBe(201);
-  }
-
-  async function until(test: () => boolean): Promise<void> {
-    for (const end = Date.now() + 5000; !test();) {
-      if (Date.now() > end) throw new Error(`it did not come to hold: ${test}`);
-      await Bun.sleep(1);
-    }
   }
 
   test("refuses one more with 503, and takes it when one is gone", async () => {

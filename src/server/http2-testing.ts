@@ -7,14 +7,16 @@ import { RequestError } from "../transport/errors.ts";
 import { developmentCertificate } from "./certificate.ts";
 import { listenHttp2, type Http2Listener, type Http2ListenerOptions } from "./http2-listener.ts";
 
+export { until } from "./until-testing.ts";
+
 /** A log that keeps its lines. */
-export function createTestLog(): { log: Log; lines: string[] } {
+function createTestLog(): { log: Log; lines: string[] } {
   const lines: string[] = [];
   const write = (line: string) => void lines.push(line);
   return { log: createLog({ level: "debug", format: "json", write }), lines };
 }
 
-export function answerError(error: unknown): Response {
+function answerError(error: unknown): Response {
   const status = error instanceof RequestError ? error.status : 500;
   const detail = error instanceof RequestError ? error.message : "the server failed";
   return Response.json(
@@ -142,13 +144,4 @@ export async function run(...command: string[]): Promise<{ code: number; out: st
     new Response(child.stderr).text(),
   ]);
   return { code: await child.exited, out: out + error };
-}
-
-/** Waits until `test` holds, where there is no event to wait for. */
-export async function until(test: () => boolean, ms = 5000): Promise<void> {
-  const end = Date.now() + ms;
-  while (!test()) {
-    if (Date.now() > end) throw new Error(`it did not come to hold in ${ms} ms: ${test}`);
-    await Bun.sleep(5);
-  }
 }

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { definePlugin } from "../plugin/sdk.ts";
+import { gated } from "./gated-testing.ts";
 import { TestSocket } from "./socket-testing.ts";
 import { startTestServer, type TestConfig, type TestServer } from "./testing.ts";
 
@@ -45,23 +46,6 @@ async function history(channel = "news"): Promise<unknown[]> {
   const response = await fetch(`${server.urls.public}/channels/${channel}/messages`);
   const { messages } = (await response.json()) as { messages: { data: unknown }[] };
   return messages.map(({ data }) => data);
-}
-
-/** Holds each message until it is let go. */
-function gate() {
-  const arrived = Promise.withResolvers<void>();
-  const release = Promise.withResolvers<void>();
-  const plugin = definePlugin({
-    name: "gate",
-    setup: () => ({
-      async transform(draft) {
-        arrived.resolve();
-        await release.promise;
-        return draft;
-      },
-    }),
-  });
-  return { plugin, arrived: arrived.promise, release: () => release.resolve() };
 }
 
 describe("a POST with an Idempotency-Key", () => {
@@ -149,14 +133,14 @@ describe("a POST with an Idempotency-Key", () => {
   });
 
   test("answers 409 while the first is under way, and to the next what that one was answered", async () => {
-    const { plugin, arrived, release } = gate();
+    const { plugin, begun, open } = gated();
     await start({ channels: { news: { plugins: [plugin] } } });
     const first = post("/channels/news", "1", once("k"));
-    await arrived;
+    await begun;
     const second = await post("/channels/news", "1", once("k"));
     expect(second.status).toBe(409);
     expect(second.body.type).toBe("urn:tidewire:problem:idempotency-outstanding");
-    release();
+    open();
     const { body } = await first;
     expect(await post("/channels/news", "1", once("k"))).toMatchObject({ status: 201, body });
     expect(await history()).toEqual([1]);
@@ -294,12 +278,12 @@ describe("Expect-Position", () => {
   });
 
   test("is looked at when the message is committed, not when it arrives", async () => {
-    const { plugin, arrived, release } = gate();
+    const { plugin, begun, open } = gated();
     await start({ channels: { news: { plugins: [plugin] } } });
     const top = server.channels.peek("news")!.channel.position;
     const both = ["1", "2"].map((body) => post("/channels/news", body, { "expect-position": top }));
-    await arrived;
-    release();
+    await begun;
+    open();
     const answers = await Promise.all(both);
     expect(answers.map(({ status }) => status).toSorted()).toEqual([201, 409]);
     expect(await history()).toHaveLength(1);
@@ -390,12 +374,12 @@ describe("POST /publish of the control listener", () => {
   });
 
   test("answers 409 while the same is under way", async () => {
-    const { plugin, arrived, release } = gate();
+    const { plugin, begun, open } = gated();
     await start({ control, channels: { a: { plugins: [plugin] } } });
     const first = publish({ channel: "a", data: 1 }, once("k"));
-    await arrived;
+    await begun;
     expect((await publish({ channel: "a", data: 1 }, once("k"))).status).toBe(409);
-    release();
+    open();
     expect((await first).status).toBe(201);
   });
 

@@ -6,6 +6,7 @@ import { connect as connectTls } from "node:tls";
 import { connectTcp, rawGet, sendRaw } from "./raw-http-testing.ts";
 import { TestSocket } from "./socket-testing.ts";
 import { startTestServer, type TestConfig, type TestServer } from "./testing.ts";
+import { until } from "./until-testing.ts";
 
 let server: TestServer;
 afterEach(() => server?.stop());
@@ -36,10 +37,6 @@ async function openStream(path: string): Promise<AbortController> {
   await response.body!.getReader().read();
   return leave;
 }
-
-const until = async (condition: () => boolean | Promise<boolean>) => {
-  while (!(await condition())) await new Promise(setImmediate);
-};
 
 describe("limits.connections_per_address", () => {
   test("is one for streams, polls and WebSockets, and what is closed makes room", async () => {

@@ -8,6 +8,7 @@ import {
   manyWebSocket,
   rawWebSocket,
 } from "../../test/transports/clients/websocket.ts";
+import { gated } from "./gated-testing.ts";
 import type { LiveChannel } from "./live-channel.ts";
 import { startTestServer, type TestConfig, type TestServer } from "./testing.ts";
 
@@ -255,28 +256,17 @@ test("a reload that fails leaves all as it was, and closes what it had set up", 
 });
 
 test("drafts under way in the old plugins are committed before any of the new", async () => {
-  const gate = Promise.withResolvers<void>();
-  const begun = Promise.withResolvers<void>();
-  const slow = definePlugin({
-    name: "slow",
-    setup: () => ({
-      async transform(draft) {
-        begun.resolve();
-        await gate.promise;
-        return { ...draft, data: `old ${String(draft.data)}` };
-      },
-    }),
-  });
-  server = await startTestServer({ channels: { a: { plugins: [slow as Plugin] } } });
+  const slow = gated("slow", (draft) => ({ ...draft, data: `old ${String(draft.data)}` }));
+  server = await startTestServer({ channels: { a: { plugins: [slow.plugin] } } });
   const client = await open(rawWebSocket, "a");
   const live = server.channels.peek("a")!;
   const { plugins } = live;
   const old = [live.publish([{ data: 1 }]), live.publish([{ data: 2 }])];
-  await begun.promise;
+  await slow.begun;
   const settled = server.become({ channels: { a: {} } });
   await untilReplaced(live, plugins);
   const later = live.publish([{ data: "new" }]);
-  gate.resolve();
+  slow.open();
   await settled;
   await Promise.all([...old, later]);
   const got = [await client.next(), await client.next(), await client.next()].map(text);

@@ -1,41 +1,18 @@
 /** How a server stops: clients are told to come back, what is under way is finished, in a limited time. */
 import { connect as connectHttp2 } from "node:http2";
 import { describe, expect, test } from "bun:test";
-import { definePlugin } from "../plugin/sdk.ts";
+import { gated } from "./gated-testing.ts";
 import { connectTcp } from "./raw-http-testing.ts";
 import { TestSocket } from "./socket-testing.ts";
 import { startTestServer } from "./testing.ts";
+import { until } from "./until-testing.ts";
 
 const free = { hostname: "127.0.0.1", port: 0 };
 const text = { "content-type": "text/plain" };
 
-async function until(test: () => boolean): Promise<void> {
-  for (const end = Date.now() + 5000; !test();) {
-    if (Date.now() > end) throw new Error(`it did not come to hold: ${test}`);
-    await Bun.sleep(1);
-  }
-}
-
 async function expectNotReady(control: string): Promise<void> {
   expect((await fetch(`${control}/readyz`)).status).toBe(503);
   expect((await fetch(`${control}/healthz`)).status).toBe(200);
-}
-
-/** A plugin whose transform waits until it is let go on. */
-function gated(name = "gated") {
-  const gate = Promise.withResolvers<void>();
-  const begun = Promise.withResolvers<void>();
-  const plugin = definePlugin({
-    name,
-    setup: () => ({
-      async transform(draft) {
-        begun.resolve();
-        await gate.promise;
-        return draft;
-      },
-    }),
-  });
-  return { plugin, open: () => gate.resolve(), begun: begun.promise };
 }
 
 describe("stop()", () => {

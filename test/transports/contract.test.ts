@@ -1,6 +1,7 @@
 /** What every transport promises, over real connections to a real server. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { startTestServer, type TestServer } from "../../src/server/testing.ts";
+import { until } from "../../src/server/until-testing.ts";
 import { COMPRESSED_WAYS, WAYS } from "./clients/all.ts";
 import type { Received, TestClient, Way } from "./clients/client.ts";
 
@@ -52,14 +53,6 @@ async function open(way: Way, channel: string, after?: string): Promise<TestClie
 /** Clients that the server holds a connection of, for one channel. */
 function held(channel: string): number {
   return server.channels.peek(channel)?.held ?? 0;
-}
-
-async function until(test: () => boolean): Promise<void> {
-  const end = performance.now() + 5000;
-  while (!test()) {
-    if (performance.now() > end) throw new Error(`it did not come to hold: ${test}`);
-    await Bun.sleep(2);
-  }
 }
 
 async function take(client: TestClient, count: number): Promise<Received[]> {
