@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { MemoryBroker } from "../broker/memory.ts";
 import { MemoryValues } from "../broker/memory-values.ts";
@@ -10,23 +10,13 @@ import { FakeClock, settled } from "./fake-clock.ts";
 import { createFakeLog } from "./fake-log.ts";
 import { startPlugins, type StartOptions } from "./runtime.ts";
 import { definePlugin, type Hooks, type Plugin, type SetupContext } from "./sdk.ts";
+import { allowNoUnhandled } from "./unhandled-testing.ts";
 
 type Context = SetupContext<never>;
 type Setup = (context: Context) => Hooks | Promise<Hooks>;
 
-const unhandled: unknown[] = [];
-const onUnhandled = (error: unknown) => void unhandled.push(error);
-
-beforeEach(() => {
-  unhandled.length = 0;
-  process.on("unhandledRejection", onUnhandled);
-});
-afterEach(async () => {
-  await settled();
-  process.off("unhandledRejection", onUnhandled);
-  // No hook, however it fails, may leave a rejection behind: it would end the server.
-  expect(unhandled).toEqual([]);
-});
+// However a hook fails.
+allowNoUnhandled();
 
 function plugin(name: string, setup: Setup): Plugin {
   return definePlugin({ name, setup: setup as Plugin["setup"] });

@@ -1,24 +1,13 @@
 /** Plugins that publish to other channels: what arrives, what is refused, and how a loop is found. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
 import { settled } from "../plugin/fake-clock.ts";
 import { definePlugin, type Hooks, type Plugin, type SetupContext } from "../plugin/sdk.ts";
+import { allowNoUnhandled } from "../plugin/unhandled-testing.ts";
 import { TestSocket } from "./socket-testing.ts";
 import { startTestServer, type TestConfig, type TestServer } from "./testing.ts";
 
 let server: TestServer;
-const unhandled: unknown[] = [];
-const onUnhandled = (error: unknown) => void unhandled.push(error);
-
-beforeEach(() => {
-  unhandled.length = 0;
-  process.on("unhandledRejection", onUnhandled);
-});
-afterEach(async () => {
-  await server.stop();
-  await settled();
-  process.off("unhandledRejection", onUnhandled);
-  expect(unhandled).toEqual([]);
-});
+allowNoUnhandled(() => server.stop());
 
 type Context = SetupContext<never>;
 
