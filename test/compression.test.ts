@@ -12,6 +12,7 @@ import { Folder, freePort } from "./executable.ts";
 import { startNginx } from "./nginx.ts";
 import { logOf } from "./page.ts";
 import { connectTcp, get, readFrames, WEBSOCKET_HEADERS } from "./transports/clients/tcp.ts";
+import { publishText } from "./transports/publish-text.ts";
 
 type Coding = "zstd" | "gzip";
 
@@ -59,14 +60,7 @@ async function start(
   return Object.assign(server, { [Symbol.asyncDispose]: () => server.stop() });
 }
 
-async function publish(server: TestServer, data: string, channel = "room/a"): Promise<string> {
-  const response = await fetch(`${server.urls.public}/channels/${channel}`, {
-    method: "POST",
-    body: data,
-    headers: { "content-type": "text/plain" },
-  });
-  return ((await response.json()) as { id: string }).id;
-}
+const publish = (server: TestServer, text: string) => publishText(server, "room/a", text);
 
 /** Random, for it is bytes as they are sent that fill a buffer. */
 function random(): string {

@@ -4,6 +4,7 @@ import { definePlugin } from "../../src/plugin/sdk.ts";
 import { TestSocket } from "../../src/server/socket-testing.ts";
 import { startTestServer, type TestServer } from "../../src/server/testing.ts";
 import { connectTcp, get, maskedFrame, readFrames, WEBSOCKET_HEADERS } from "./clients/tcp.ts";
+import { publishText } from "./publish-text.ts";
 
 const BUFFER = 64 * 1024;
 const LARGE = "x".repeat(BUFFER + 5000);
@@ -65,14 +66,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-async function publish(channel: string, body: string): Promise<void> {
-  const response = await fetch(`${server.urls.public}/channels/${channel}`, {
-    method: "POST",
-    body,
-    headers: { "content-type": "text/plain" },
-  });
-  expect(response.status).toBe(201);
-}
+const publish = (channel: string, text: string) => publishText(server, channel, text);
 
 describe("client.send() in joined(), over SSE", () => {
   // A buffer counts bytes as they are sent.

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { startTestServer, type TestServer } from "../../src/server/testing.ts";
 import { connectTcp, get, readFrames, WEBSOCKET_HEADERS, type TcpClient } from "./clients/tcp.ts";
+import { publishText } from "./publish-text.ts";
 
 const SUBSCRIBERS = 500;
 const MESSAGES = 20;
@@ -16,15 +17,6 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-async function publish(channel: string, text: string): Promise<void> {
-  const response = await fetch(`${server.urls.public}/channels/${channel}`, {
-    method: "POST",
-    body: text,
-    headers: { "content-type": "text/plain" },
-  });
-  expect(response.status).toBe(201);
-}
-
 async function subscribe(request: string, opened: string): Promise<TcpClient[]> {
   return Promise.all(
     Array.from({ length: SUBSCRIBERS }, async () => {
@@ -36,7 +28,7 @@ async function subscribe(request: string, opened: string): Promise<TcpClient[]> 
 }
 
 async function publishAll(channel: string): Promise<void> {
-  for (const text of EXPECTED) await publish(channel, text);
+  for (const text of EXPECTED) await publishText(server, channel, text);
 }
 
 test("WebSocket serves 500 subscribers", async () => {

@@ -2,11 +2,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { startTestServer, type TestServer } from "../../src/server/testing.ts";
 import { connectTcp, get, type TcpClient } from "./clients/tcp.ts";
-
-const BUFFER = 256 * 1024;
-const BIG = "x".repeat(100_000);
-/** More than any kernel buffers for one connection, in messages. */
-const MOST = 400;
+import { BIG, BUFFER, MOST } from "./overfill.ts";
+import { publishText } from "./publish-text.ts";
 
 let server: TestServer;
 beforeAll(async () => {
@@ -23,15 +20,7 @@ afterAll(() => server.stop());
 
 const held = (channel: string) => server.channels.peek(channel)?.held ?? 0;
 
-async function publish(channel: string, text: string): Promise<string> {
-  const response = await fetch(`${server.urls.public}/channels/${channel}`, {
-    method: "POST",
-    body: text,
-    headers: { "content-type": "text/plain" },
-  });
-  expect(response.status).toBe(201);
-  return ((await response.json()) as { id: string }).id;
-}
+const publish = (channel: string, text: string) => publishText(server, channel, text);
 
 const target = (channels: readonly string[], more = "") =>
   `/channels?${channels.map((name) => `channel=${name}`).join("&")}${more}`;

@@ -12,11 +12,8 @@ import {
   type TcpClient,
 } from "./clients/tcp.ts";
 import { frameWebSocket, manyWebSocket } from "./clients/websocket.ts";
-
-const BUFFER = 256 * 1024;
-const BIG = "x".repeat(100_000);
-/** More than any kernel buffers for one connection, in messages. */
-const MOST = 400;
+import { BIG, BUFFER, MOST } from "./overfill.ts";
+import { publishText } from "./publish-text.ts";
 
 let server: TestServer;
 beforeAll(async () => {
@@ -31,14 +28,7 @@ function held(channel: string): number {
   return server.channels.peek(channel)!.held;
 }
 
-async function publish(channel: string, text: string): Promise<string> {
-  const response = await fetch(`${server.urls.public}/channels/${channel}`, {
-    method: "POST",
-    body: text,
-    headers: { "content-type": "text/plain" },
-  });
-  return ((await response.json()) as { id: string }).id;
-}
+const publish = (channel: string, text: string) => publishText(server, channel, text);
 
 /** Publishes until the slow client is let go of; gives back the ids, while a healthy client gets all. */
 async function overwhelm(channel: string, slow: TcpClient, way: Way): Promise<string[]> {

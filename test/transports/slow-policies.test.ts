@@ -10,11 +10,8 @@ import {
   WEBSOCKET_HEADERS,
   type TcpClient,
 } from "./clients/tcp.ts";
+import { BIG, BUFFER, MOST } from "./overfill.ts";
 
-const BUFFER = 256 * 1024;
-/** More than any kernel buffers for one connection, in messages of 100 kB. */
-const MOST = 400;
-const BIG = "x".repeat(100_000);
 const SMALL = "x".repeat(20_000);
 const KEYS = ["a", "b", "c", "d"];
 

@@ -2,9 +2,9 @@
  * Streams and polls of many channels: `GET /channels?channel=a&channel=b`, by the npm package `eventsource`
  * and by `fetch`. Beside the channel of the suite they carry two that nobody publishes to.
  */
-import { EventSource } from "eventsource";
 import { Inbox, type ClientOptions, type Way } from "./client.ts";
 import { fetchIn, type Coding } from "./coding.ts";
+import { openEventSource } from "./event-source.ts";
 
 /** Sorted before and after the channel of the suite. */
 const OTHERS = ["room/a-quiet-one", "room/z-quiet-one"];
@@ -39,21 +39,9 @@ const mergedEventSourceIn = (coding: Coding): Way => ({
   transport: "sse",
   async open(options) {
     const inbox = new Inbox();
-    const source = new EventSource(mergedUrl(options), { fetch: fetchIn(coding) });
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    source.onopen = () => resolve();
-    source.onerror = (event) => {
-      source.close();
-      inbox.push({ type: "end", code: event.code ?? null });
-      reject(new Error(event.message ?? "the stream could not be opened"));
-    };
-    source.onmessage = ({ data }) => push(inbox, JSON.parse(data as string) as Envelope);
-    source.addEventListener("tidewire:gap", ({ data }) => {
-      const { after, id } = JSON.parse(data as string) as { after: string; id: string };
-      inbox.push({ type: "gap", after, id });
-    });
-    await promise;
-    return { next: inbox.next, close: () => source.close() };
+    return openEventSource(mergedUrl(options), coding, inbox, ({ data }) =>
+      push(inbox, JSON.parse(data) as Envelope),
+    );
   },
 });
 

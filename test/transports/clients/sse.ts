@@ -1,8 +1,8 @@
 /** Server-Sent Events by the npm packages `eventsource` and `eventsource-client`. */
-import { EventSource } from "eventsource";
 import { createEventSource } from "eventsource-client";
 import { channelUrl, Inbox, type Way } from "./client.ts";
-import { fetchIn, type Coding } from "./coding.ts";
+import type { Coding } from "./coding.ts";
+import { openEventSource } from "./event-source.ts";
 
 const common = { transport: "sse", hasIds: true, bytes: "base64", lineEnds: "lf" } as const;
 
@@ -11,22 +11,9 @@ const eventSourceIn = (coding: Coding): Way => ({
   name: `SSE, eventsource${coding === "identity" ? "" : `, ${coding}`}`,
   async open(options) {
     const inbox = new Inbox();
-    const source = new EventSource(channelUrl(options), { fetch: fetchIn(coding) });
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    source.onopen = () => resolve();
-    source.onerror = (event) => {
-      // The stream ended: the package would come back by itself, and the suite wants to see it.
-      source.close();
-      inbox.push({ type: "end", code: event.code ?? null });
-      reject(new Error(event.message ?? "the stream could not be opened"));
-    };
-    source.onmessage = ({ lastEventId, data }) =>
-      inbox.push({ type: "message", id: lastEventId, text: data as string });
-    source.addEventListener("tidewire:gap", ({ data }) =>
-      inbox.push({ type: "gap", ...(JSON.parse(data as string) as { after: string; id: string }) }),
+    return openEventSource(channelUrl(options), coding, inbox, ({ lastEventId, data }) =>
+      inbox.push({ type: "message", id: lastEventId, text: data }),
     );
-    await promise;
-    return { next: inbox.next, close: () => source.close() };
   },
 });
 
