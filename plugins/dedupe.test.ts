@@ -80,18 +80,16 @@ describe("dedupe", () => {
 
   test("lets a repeat through when the window is over, which repeats do not extend", async () => {
     const { transform } = await start(dedupe, { window: "50ms" });
-    const began = performance.now();
-    let dropped = 0;
-    let passed = 0;
-    expect(await transform({ data: "x" })).toHaveLength(1);
-    while (passed === 0) {
-      if ((await transform({ data: "x" })).length === 0) dropped++;
-      else passed++;
-      await Bun.sleep(2);
+    // Again with other data where the machine took longer than the window before the first repeat.
+    for (let n = 0, dropped = 0; dropped === 0; n++) {
+      const began = performance.now();
+      expect(await transform({ data: n })).toHaveLength(1);
+      while ((await transform({ data: n })).length === 0) {
+        dropped++;
+        await Bun.sleep(2);
+      }
+      expect(performance.now() - began).toBeGreaterThanOrEqual(50);
     }
-    expect(performance.now() - began).toBeGreaterThanOrEqual(50);
-    expect(performance.now() - began).toBeLessThan(1000);
-    expect(dropped).toBeGreaterThan(0);
   });
 
   test("remembers no more than size, the oldest is forgotten", async () => {

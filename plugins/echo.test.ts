@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test";
+import { createFakeClient } from "../src/plugin/fake-client.ts";
 import echo from "./echo.ts";
-import { fakeClient, start } from "./testing.ts";
+import { start } from "./testing.ts";
 
 async function answer(prefix: string | undefined, data: unknown): Promise<unknown> {
   const { hooks } = await start(echo, prefix === undefined ? {} : { prefix });
-  const client = fakeClient();
+  const client = createFakeClient("1");
   expect(await hooks.receive!(data, client, String(data))).toBeNull();
   expect(client.received).toHaveLength(1);
   return client.received[0];

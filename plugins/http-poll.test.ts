@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import httpPoll from "./http-poll.ts";
-import { complaint, start, until, type Running } from "./testing.ts";
+import { BAD_HEADERS, complaint, start, until, type Running } from "./testing.ts";
 
 type Answer = (request: Request, count: number) => Response | Promise<Response>;
 
@@ -147,14 +147,17 @@ describe("http-poll", () => {
     const failWith = (status: number) =>
       poll((_request, n) =>
         n === 1
-          ? new Response(null, { status, headers: { "retry-after": "1" } })
+          ? // Were the hour heeded, the 500 would see no second request.
+            new Response(null, {
+              status,
+              headers: { "retry-after": status === 500 ? "3600" : "1" },
+            })
           : new Response("up"),
       );
     const all = await Promise.all([429, 503, 500].map(failWith));
     await until(() => all.every(({ yielded }) => yielded.length > 0));
     const waits = all.map(({ times }) => times[1]! - times[0]!);
     expect(Math.min(waits[0]!, waits[1]!)).toBeGreaterThanOrEqual(990);
-    expect(waits[2]!).toBeLessThan(900);
   });
 
   test("gives up on an answer that takes longer than the timeout", async () => {
@@ -226,18 +229,7 @@ describe("http-poll", () => {
     [{ url: "http://" }, "url", 'url is "http://"'],
     [{ url: "http://x", every: "1ms" }, "every", 'every is "1ms"; it must be at least 10ms'],
     [{ url: "http://x", timeout: "0s" }, "timeout", 'timeout is "0s"; it must be at least 10ms'],
-    [
-      { url: "http://x", headers: { "a b": "c" } },
-      "/headers/a b",
-      '"a b" is not the name of a header',
-    ],
-    [
-      { url: "http://x", headers: { "a/b": "c" } },
-      "/headers/a~1b",
-      '"a/b" is not the name of a header',
-    ],
-    [{ url: "http://x", headers: { a: "b\r\nc: d" } }, "/headers/a", "the header a has a line end"],
-    [{ url: "http://x", headers: { a: "→" } }, "/headers/a", "no header can have"],
+    ...BAD_HEADERS.map(([headers, ...said]) => [{ url: "http://x", headers }, ...said] as const),
   ])("check() refuses %j without a start, at the option", (options, option, message) => {
     expect(complaint(httpPoll, options)).toEqual({
       option,

@@ -143,8 +143,8 @@ describe("random-walk", () => {
   test("keeps its interval, and leaves out what a sleeping machine missed", async () => {
     const one = await start(randomWalk, { symbols: ["ACME"], every: "20ms" });
     running.push(one);
-    one.run();
     const began = performance.now();
+    one.run();
     await until(() => one.yielded.length >= 4);
     expect(performance.now() - began).toBeGreaterThanOrEqual(55);
     Bun.sleepSync(200);

@@ -4,7 +4,7 @@ import { createTestStore } from "../src/plugin/fake-store.ts";
 import type { Static, TObject } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import { OptionError } from "tidewire";
-import type { Client, Draft, Hooks, Plugin } from "tidewire";
+import type { Draft, Hooks, Plugin } from "tidewire";
 
 export interface LogLine {
   readonly level: "debug" | "info" | "warn" | "error";
@@ -108,27 +108,20 @@ function check<Options extends TObject>(
   return options as Static<Options>;
 }
 
-/** A client that keeps what it is sent. */
-export function fakeClient(): Client & { readonly received: unknown[] } {
-  const received: unknown[] = [];
-  return {
-    id: "1",
-    transport: "websocket",
-    address: "127.0.0.1",
-    headers: new Headers(),
-    query: new URLSearchParams(),
-    received,
-    send: (data) => void received.push(data),
-    close: () => {},
-  };
-}
+/** Headers that no request can have, each with the option that is to blame and a part of what is said of it. */
+export const BAD_HEADERS: readonly (readonly [Record<string, string>, string, string])[] = [
+  [{ "a b": "c" }, "/headers/a b", '"a b" is not the name of a header'],
+  [{ "a/b": "c" }, "/headers/a~1b", '"a/b" is not the name of a header'],
+  [{ a: "b\r\nc: d" }, "/headers/a", "the header a has a line end"],
+  [{ a: "→" }, "/headers/a", "no header can have"],
+];
 
 /**
  * Waits until `condition` holds, looking every few milliseconds.
  *
  * @throws {Error} When it does not within `ms` milliseconds.
  */
-export async function until(condition: () => boolean, ms = 4000): Promise<void> {
+export async function until(condition: () => boolean, ms = 25_000): Promise<void> {
   const end = performance.now() + ms;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`not within ${ms} ms: ${condition}`);

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import type { CommittedMessage } from "tidewire";
-import { complaint, start, until, type Running } from "./testing.ts";
+import { BAD_HEADERS, complaint, start, until, type Running } from "./testing.ts";
 import webhook from "./webhook.ts";
 
 interface Hit {
@@ -198,7 +198,7 @@ describe("webhook", () => {
       fetch: () => (++hits === 1 ? new Promise<Response>(() => {}) : new Response()),
     });
     cleanups.push(() => server.stop(true));
-    await until(() => hits === 2 && running.logs.length === 2);
+    await until(() => hits >= 2 && running.logs.length === 2);
     expect(running.logs.map((line) => line.level)).toEqual(["warn", "info"]);
   });
 
@@ -255,11 +255,13 @@ describe("webhook", () => {
   test("signs as Standard Webhooks has it", async () => {
     const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     const { send, hits } = await open({ secret });
+    const before = Math.floor(Date.now() / 1000);
     send("grüße");
     await until(() => hits.length > 0);
     const { headers, body } = hits[0]!;
     const [id, timestamp] = [headers.get("webhook-id"), headers.get("webhook-timestamp")];
-    expect(Math.abs(Number(timestamp) - Date.now() / 1000)).toBeLessThan(5);
+    expect(Number(timestamp)).toBeGreaterThanOrEqual(before);
+    expect(Number(timestamp)).toBeLessThanOrEqual(Date.now() / 1000);
     const signature = createHmac("sha256", Buffer.from(secret.slice(6), "base64"))
       .update(`${id}.${timestamp}.${body}`)
       .digest("base64");
@@ -280,7 +282,7 @@ describe("webhook", () => {
   });
 
   test("sends what is in the queue before it closes", async () => {
-    const running = await open({ max_batch: 2, max_wait: "1h", drain: "3s" });
+    const running = await open({ max_batch: 2, max_wait: "1h", drain: "20s" });
     running.send(1);
     await running.stop();
     expect(dataOf(running.hits)).toEqual([[1]]);
@@ -288,12 +290,14 @@ describe("webhook", () => {
   });
 
   test("closes in bounded time, and says how many messages it could not send", async () => {
-    const running = await open({ max_batch: 2, drain: "50ms" }, () => new Promise(() => {}));
+    const running = await open(
+      { max_batch: 2, drain: "50ms", timeout: "1h" },
+      () => new Promise(() => {}),
+    );
     running.send(1, 2, 3, 4, 5);
     await until(() => running.hits.length === 1);
-    const before = performance.now();
+    // Within the limit of the test: no answer comes before the hour is over.
     await running.stop();
-    expect(performance.now() - before).toBeLessThan(1000);
     expect(running.logs.at(-1)).toMatchObject({ level: "error", fields: { lost: 5, gaveUp: 5 } });
   });
 
@@ -310,18 +314,7 @@ describe("webhook", () => {
     [{ url: "https://[::1" }, "url", 'url is "https://[::1"'],
     [{ url: "http://x", timeout: "0s" }, "timeout", "at least 1ms"],
     [{ url: "http://x", secret: "whsec_not base64!" }, "secret", "what follows is not base64"],
-    [
-      { url: "http://x", headers: { "a b": "c" } },
-      "/headers/a b",
-      '"a b" is not the name of a header',
-    ],
-    [
-      { url: "http://x", headers: { "a/b": "c" } },
-      "/headers/a~1b",
-      '"a/b" is not the name of a header',
-    ],
-    [{ url: "http://x", headers: { a: "b\r\nc: d" } }, "/headers/a", "the header a has a line end"],
-    [{ url: "http://x", headers: { a: "→" } }, "/headers/a", "no header can have"],
+    ...BAD_HEADERS.map(([headers, ...said]) => [{ url: "http://x", headers }, ...said] as const),
   ])("check() refuses %j without a start, at the option", (options, option, message) => {
     expect(complaint(webhook, options)).toEqual({
       option,

@@ -30,7 +30,7 @@ console.log(JSON.stringify({ VERSION, name: plugin.name, secret: process.env["FR
   await Bun.write(join(directory, ".env"), "FROM_DOTENV=leaked\n");
   await Bun.write(join(directory, "bunfig.toml"), 'preload = ["./missing.ts"]\n');
   executable = await build({ entry, outDir: join(directory, "out") });
-});
+}, 120_000);
 
 afterAll(() => rm(directory, { recursive: true, force: true }));
 

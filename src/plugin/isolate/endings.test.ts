@@ -9,7 +9,10 @@ const ENDED = "plugin's worker ended; it is started again";
 const BACK = "plugin's worker is there again";
 
 const open = (use: StagedUse, limits: { timeoutMs?: number; memory?: number } = {}) =>
-  Stage.open([use], { isIsolated: true, limits: { timeoutMs: 250, ...limits } });
+  Stage.open([use], { isIsolated: true, limits });
+
+/** A limit that a busy machine does not reach in the ordinary course, for what is ended by it. */
+const SILENT = { timeoutMs: 1000 };
 
 /** A transform that does `evil` at the message "evil", and gives others back. */
 const evil = (code: string) => `
@@ -23,17 +26,17 @@ const evil = (code: string) => `
 describe("A worker that", () => {
   test.each([
     ["calls process.exit", "process.exit(3);", {}, "exit code 3"],
-    ["loops without end", "for (;;);", {}, `no sign of life for 0.25 s, its "timeout:"`],
+    ["loops without end", "for (;;);", SILENT, `no sign of life for 1 s, its "timeout:"`],
     [
       "loops in a regular expression",
-      `/^(a+)+$/.test("a".repeat(40) + "b");`,
-      {},
+      `/^a*a*a*a*a*b/.test("a".repeat(350));`,
+      SILENT,
       "no sign of life",
     ],
     [
       "loops without end after an await",
       "await null; await new Promise((resolve) => setTimeout(resolve, 5)); for (;;);",
-      {},
+      SILENT,
       "no sign of life",
     ],
     [
@@ -75,22 +78,20 @@ describe("A worker that", () => {
   );
 
   test("takes its time, awaiting, is no endless loop", async () => {
-    await using stage = await open({
-      setup: `
-        return {
-          async receive(data) { await new Promise((resolve) => setTimeout(resolve, 700)); return { data }; },
-          transform: (draft) => draft,
-        };`,
-    });
+    const setup = `
+      return {
+        async receive(data) { await new Promise((resolve) => setTimeout(resolve, 3000)); return { data }; },
+        transform: (draft) => draft,
+      };`;
+    await using stage = await open({ setup }, { timeoutMs: 2000 });
     const received = await stage.runtime.receive!("slow", createFakeClient("c"));
     expect(received).toMatchObject({ data: "slow" });
     expect(stage.lines).toEqual([]);
   });
 
   test("is at a long batch of short transforms is no endless loop", async () => {
-    await using stage = await open({
-      setup: `return { transform(draft) { const end = performance.now() + 20; while (performance.now() < end); return draft; } };`,
-    });
+    const setup = `return { transform(draft) { const end = performance.now() + 100; while (performance.now() < end); return draft; } };`;
+    await using stage = await open({ setup }, { timeoutMs: 2000 });
     const drafts = Array.from({ length: 30 }, (_, n) => ({ data: n }));
     expect(await stage.channel.publish(drafts)).toHaveLength(30);
     expect(stage.lines).toEqual([]);
@@ -120,13 +121,13 @@ describe("A transform in a worker that gives what is hard to carry", () => {
 
 describe("A transform in a worker that never settles", () => {
   test("fails when its time is over, and holds up nobody longer", async () => {
-    await using stage = await open({ setup: evil("await new Promise(() => {});") });
+    await using stage = await open({ setup: evil("await new Promise(() => {});") }, SILENT);
     const all = ["evil", "a", "b"].map((data) => stage.channel.publish([{ data }]));
     await Promise.all(all);
     expect(stage.data).toEqual(["a", "b"]);
     const { error } = stage.lines[0]!.fields as { error: PluginError };
     expect(error).toMatchObject({ code: "timeout", hook: "transform" });
-    expect(error.message).toContain("transform did not end within 0.25 s");
+    expect(error.message).toContain("transform did not end within 1 s");
     expect(stage.lines).toHaveLength(1);
   });
 });
@@ -275,7 +276,7 @@ describe("While its worker is down", () => {
 
 describe("The end of the channel", () => {
   test("ends a worker whose close loops", async () => {
-    const stage = await open({ setup: `return { close() { for (;;); } };` });
+    const stage = await open({ setup: `return { close() { for (;;); } };` }, SILENT);
     await stage.stop();
     expect(stage.runtime.stats()[0]!.hooks.close).toEqual({ errors: 1, dropped: 0 });
   });

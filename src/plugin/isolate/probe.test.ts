@@ -25,7 +25,7 @@ const failure = (loading: Promise<unknown>) =>
 
 test.each([
   ["a loop", "for (;;);"],
-  ["a regular expression", `/^(a+)+$/.test("a".repeat(40) + "b");`],
+  ["a regular expression", `/^a*a*a*a*a*b/.test("a".repeat(350));`],
   ["a loop after an await", "await 0; while (true);"],
   ["a file that it imports", `import "./loops.ts";`],
 ])(

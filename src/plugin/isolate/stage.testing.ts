@@ -40,7 +40,8 @@ const promptClock: Clock = {
 };
 
 export const MEBIBYTE = 1024 ** 2;
-const LIMITS: IsolateLimits = { timeoutMs: 1000, memory: 256 * MEBIBYTE };
+/** What is not about silence must not end by it: a worker may have to wait for a core. */
+const LIMITS: IsolateLimits = { timeoutMs: 60_000, memory: 256 * MEBIBYTE };
 
 export class Stage implements AsyncDisposable {
   /** Where the plugins' files are: `plugin-0.ts` and so on. */
