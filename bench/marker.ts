@@ -1,7 +1,7 @@
 /** The marker that each published message carries, and how it is found again in whatever bytes come. */
 
 /** `@@`, eight digits, `@@`: nothing that JSON, SSE, a WebSocket frame or HTTP escapes or breaks up. */
-export const MARKER_BYTES = 12;
+const MARKER_BYTES = 12;
 const AT = 0x40;
 const DIGIT_0 = 0x30;
 

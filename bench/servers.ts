@@ -123,7 +123,7 @@ function nginx(): string | null {
 }
 
 /** A config that has what the others have: one channel, all transports, 100 messages of history. */
-export function tidewireConfig(port: number, pushPort: number): string {
+function tidewireConfig(port: number, pushPort: number): string {
   return `server:
   listen: 127.0.0.1:${port}
   http2_push: { listen: 127.0.0.1:${pushPort} }

@@ -1,7 +1,7 @@
 /** What is counted by way of receiving. */
 import { Latency } from "../latency.ts";
 
-export const WAY_NAMES = [
+const WAY_NAMES = [
   "websocket, raw",
   "websocket, tidewire.v1",
   "websocket, many",

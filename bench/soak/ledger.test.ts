@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { Ledger } from "./ledger.ts";
 import { Trail } from "./trail.ts";
 
-function ledger(history = 10): Ledger {
-  return new Ledger({ name: "a", history });
+function ledger(): Ledger {
+  return new Ledger({ name: "a", history: 10 });
 }
 
 describe("Ledger", () => {

@@ -9,13 +9,13 @@ import { grows, slopeBeside, slopeOfMinima, type Slope } from "./slope.ts";
  * What may be more at the end of a run than at its middle, by its slope: memory in bytes, and descriptors.
  * What healthy runs come to, and what these find, is in bench/README.md.
  */
-export const ALLOWED = { heap: 6e6, resident: 20e6, descriptors: 12 } as const;
+const ALLOWED = { heap: 6e6, resident: 20e6, descriptors: 12 } as const;
 
 /** Runs of hours have noise of their own: a slope is not held against less than this share of a minute's. */
 const LEAST_SHARE = 0.02;
 
 /** @returns Growth a minute that fails a run of so long, when it is no chance either. */
-export function thresholdOf(name: keyof typeof ALLOWED, seconds: number): number {
+function thresholdOf(name: keyof typeof ALLOWED, seconds: number): number {
   return ALLOWED[name] * Math.max(LEAST_SHARE, 120 / seconds);
 }
 

@@ -6,8 +6,8 @@ const MB = 1e6;
 const random = randomFrom(7);
 
 /** Memory as a collector leaves it: it climbs by up to 8 MB and falls back; beside it a leak, bytes a second. */
-function memory(leak: number, seconds = 120) {
-  return Array.from({ length: seconds }, (_, s) => ({
+function memory(leak: number) {
+  return Array.from({ length: 120 }, (_, s) => ({
     s,
     value: 60 * MB + (random(1000) / 1000) * 8 * MB + leak * s,
   }));

@@ -48,7 +48,7 @@ export async function runTests({ root, paths, watch, name }: RunTestsOptions): P
  * @returns Paths relative to `root`, with `/`, sorted.
  * @throws {NoTestsError} When a path is not there, or there is no test.
  */
-export async function findTests(root: string, paths: readonly string[]): Promise<string[]> {
+async function findTests(root: string, paths: readonly string[]): Promise<string[]> {
   const found = new Set<string>();
   for (const at of paths.length > 0 ? paths : [root]) {
     const stats = await stat(at).catch(() => null);

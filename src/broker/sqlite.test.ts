@@ -38,8 +38,8 @@ function open(broker: SqliteBroker, channel = "prices", retention: Partial<Reten
   return { log, commits };
 }
 
-async function textsOf(log: Log, after = 0): Promise<string[]> {
-  return (await log.read(after, ALL)).messages.map(({ text }) => text);
+async function textsOf(log: Log): Promise<string[]> {
+  return (await log.read(0, ALL)).messages.map(({ text }) => text);
 }
 
 async function refusal(promise: unknown): Promise<unknown> {

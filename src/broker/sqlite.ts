@@ -26,9 +26,6 @@ import { StorageReport } from "./storage-report.ts";
 import { TailMemory } from "./tail.ts";
 import type { Log as Logger } from "../log.ts";
 
-export type { Durability } from "./sqlite-run.ts";
-export { StorageError } from "./storage-error.ts";
-
 export interface SqliteBrokerOptions extends SqliteFileOptions {
   /** The clock, in milliseconds since the epoch (1970). */
   readonly now?: () => number;

@@ -6,26 +6,20 @@ const QUIET_MS = 10_000;
 
 export class StorageReport {
   readonly #log: Pick<Log, "error" | "info"> | null;
-  readonly #now: () => number;
   #loggedAt = -Infinity;
   /** Failures since the last line. */
   #times = 0;
   #isFailing = false;
 
-  /** @param now A clock in milliseconds that is never set back. */
-  constructor(
-    log: Pick<Log, "error" | "info"> | null,
-    now: () => number = () => performance.now(),
-  ) {
+  constructor(log: Pick<Log, "error" | "info"> | null) {
     this.#log = log;
-    this.#now = now;
   }
 
   /** @param refused Publishes that are refused by it. */
   failed(error: Error, refused = 0): void {
     this.#isFailing = true;
     this.#times++;
-    const now = this.#now();
+    const now = performance.now();
     if (now - this.#loggedAt < QUIET_MS) return;
     this.#loggedAt = now;
     const times = this.#times;

@@ -23,7 +23,7 @@ export const initCommand: Command = {
  *
  * @returns The exit code: 0, or 1 when something can't be written.
  */
-export async function init(dir: string): Promise<number> {
+async function init(dir: string): Promise<number> {
   const cwd = process.cwd();
   const root = resolve(dir);
   try {

@@ -18,7 +18,7 @@ export const pluginCheckCommand: Command = {
 };
 
 /** @returns The exit code: 0, or 1 when there are type errors or nothing could be checked. */
-export async function pluginCheck(operands: readonly string[], json: boolean): Promise<number> {
+async function pluginCheck(operands: readonly string[], json: boolean): Promise<number> {
   const cwd = process.cwd();
   try {
     const root = await projectRoot(cwd);

@@ -28,7 +28,7 @@ export const pluginNewCommand: Command = {
  *
  * @returns The exit code: 0, 1 when it can't be written, 2 when the name or the options are wrong.
  */
-export async function pluginNew(name: string, hooks: readonly TemplateHook[]): Promise<number> {
+async function pluginNew(name: string, hooks: readonly TemplateHook[]): Promise<number> {
   const problem =
     hooks.length > 1
       ? `one of ${hooks.map((hook) => `--${hook}`).join(", ")}: a plugin starts with one hook, and may get more`

@@ -30,7 +30,7 @@ export interface RunOptions {
 }
 
 /** @returns The exit code, when the server has stopped. */
-export async function run(file: string, { watch = false }: RunOptions = {}): Promise<number> {
+async function run(file: string, { watch = false }: RunOptions = {}): Promise<number> {
   // First: a signal that comes while the server starts must not end it.
   const hangups = new Hangups();
   const reader = new Reader(file, process.env);

@@ -17,7 +17,7 @@ export const typesCommand: Command = {
 };
 
 /** @returns The exit code: 0, or 1 when they can't be written. */
-export async function types(dir?: string): Promise<number> {
+async function types(dir?: string): Promise<number> {
   const root = dir === undefined ? await projectRoot(process.cwd()) : resolve(dir);
   try {
     const folder = await writeTypes(root);

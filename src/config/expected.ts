@@ -17,15 +17,7 @@ export type Expected =
   | { readonly kind: "type"; readonly type: ValueType }
   | { readonly kind: "regex"; readonly regex: RegExp };
 
-export const VALUE_TYPES = [
-  "string",
-  "number",
-  "integer",
-  "boolean",
-  "null",
-  "object",
-  "array",
-] as const;
+const VALUE_TYPES = ["string", "number", "integer", "boolean", "null", "object", "array"] as const;
 
 export type ValueType = (typeof VALUE_TYPES)[number];
 

@@ -33,7 +33,7 @@ const SenderSpec = keys(
   { description: "Who sends it. Steps that say the same are of one client." },
 );
 
-export const StepSpec = keys("a step", {
+const StepSpec = keys("a step", {
   data: t.Optional(
     t.Unknown({ description: "Published, as your app does through the control listener." }),
   ),
@@ -66,7 +66,7 @@ export const StepSpec = keys("a step", {
   ),
 });
 
-export const ExpectedSpec = keys("an expected message", {
+const ExpectedSpec = keys("an expected message", {
   channel: t.Optional(
     t.String({ minLength: 1, description: "The channel that it is seen in. Default: the test's." }),
   ),

@@ -30,8 +30,8 @@ export class ConfigFolder {
   }
 
   /** Code and place of each mistake, such as `unknown-key 3:5`; without a place the code alone. */
-  async mistakes(content: string | Uint8Array, env: Environment = {}): Promise<string[]> {
-    const result = await this.load(content, env);
+  async mistakes(content: string | Uint8Array): Promise<string[]> {
+    const result = await this.load(content);
     if ("config" in result) throw new Error("the config is right");
     return result.diagnostics.map(({ code, place }) =>
       place ? `${code} ${place.line}:${place.column}` : code,

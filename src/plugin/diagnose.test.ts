@@ -30,8 +30,8 @@ const where = { plugin: "round", hook: "transform", channel: "prices" };
 const origin = { sources, directory, usedAt: "tidewire.yaml:7:14" };
 
 /** An error as it arrives from another thread. */
-function thrown(stack: string, message = "no"): Error {
-  return Object.assign(new Error(message), { stack: `Error: ${message}\n${stack}` });
+function thrown(stack: string): Error {
+  return Object.assign(new Error("no"), { stack: `Error: no\n${stack}` });
 }
 
 describe("diagnosePluginError()", () => {

@@ -45,7 +45,7 @@ function failure(
 }
 
 /** A mistake as one line: where, what, and what would be right. */
-export function sentence({ file, place, message, help }: SourceMistake): string {
+function sentence({ file, place, message, help }: SourceMistake): string {
   const where = place ? `${file}:${place.line}:${place.index + 1}` : file;
   return `${where}: ${message}${help === null ? "" : `; ${help}`}`;
 }

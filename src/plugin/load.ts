@@ -90,7 +90,7 @@ export function pluginFile(use: string, directory: string): string | null {
 }
 
 /** Whether `use` is a path rather than the name of a plugin that ships. */
-export function isPath(use: string): boolean {
+function isPath(use: string): boolean {
   return /^\.\.?[/\\]/.test(use) || isAbsolute(use);
 }
 

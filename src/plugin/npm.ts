@@ -77,7 +77,7 @@ export function foldersFrom(folder: string): readonly string[] {
 }
 
 /** The ` --dir …` that a command needs when it is run from here, or nothing. */
-export function directoryOption(directory: string): string {
+function directoryOption(directory: string): string {
   const path = relative(process.cwd(), directory);
   return path === "" ? "" : ` --dir ${/\s/.test(path) ? JSON.stringify(path) : path}`;
 }

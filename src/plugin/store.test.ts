@@ -5,11 +5,12 @@ import { createFakeLog } from "./fake-log.ts";
 import { Reports } from "./reports.ts";
 import { createStore, MAX_KEY_BYTES, MAX_VALUE_BYTES, useName } from "./store.ts";
 
-function start(use = "use", values = new MemoryValues()) {
+function start() {
+  const values = new MemoryValues();
   const { log, lines } = createFakeLog();
   const clock = new FakeClock();
   const reports = new Reports({ plugin: "counter", channel: "prices", log, clock });
-  return { store: createStore({ values, use, reports }), values, lines, reports };
+  return { store: createStore({ values, use: "use", reports }), values, lines, reports };
 }
 
 const failure = (work: Promise<unknown>) =>

@@ -18,7 +18,7 @@ import { notReady, unknownChannel } from "./problem.ts";
 import { reloadChannels, type ChannelChanges } from "./reload-channels.ts";
 import { whenAborted } from "./when-aborted.ts";
 
-export type { ChannelMatch, Declared } from "./declared.ts";
+export type { ChannelMatch } from "./declared.ts";
 
 /** How often idle pattern channels are looked for, in milliseconds. */
 const SWEEP_MS = 5000;

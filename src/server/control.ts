@@ -158,7 +158,7 @@ function refuse(request: Request, { token, listen }: ControlOptions): RequestErr
 }
 
 /** Whether a host name or address is this machine's own (RFC 6761 §6.3, RFC 1122 §3.2.1.3). */
-export function isLoopback(hostname: string): boolean {
+function isLoopback(hostname: string): boolean {
   const host = hostname.replace(/^\[|\]$/g, "");
   return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }

@@ -17,7 +17,7 @@ import type { SubscribeContext } from "./subscribe-route.ts";
 import type { Target } from "./target.ts";
 
 /** Channels of one stream: a cursor of all has to fit into a header and a URL. */
-export const MAX_MERGED = 100;
+const MAX_MERGED = 100;
 /** Channels that are let go of while others are waited for are opened again. */
 const MAX_ROUNDS = 3;
 

@@ -2,14 +2,14 @@
 import type { Message } from "../channel/message.ts";
 
 /** A message never changes, so whoever has it needs to ask no more (RFC 8246). */
-export const IMMUTABLE = "private, max-age=31536000, immutable";
+const IMMUTABLE = "private, max-age=31536000, immutable";
 
 /**
  * The media type of a message's data as it is sent raw.
  *
  * @returns `application/json`, `text/plain;charset=utf-8` or `application/octet-stream`.
  */
-export function contentType(message: Message): string {
+function contentType(message: Message): string {
   switch (message.format) {
     case "json":
       return "application/json";

@@ -12,11 +12,7 @@ interface FrameOptions {
 }
 
 /** A frame as RFC 6455 §5.2 lays it out. */
-export function frame(
-  opcode: number,
-  payload: string | Buffer,
-  options: FrameOptions = {},
-): Buffer {
+function frame(opcode: number, payload: string | Buffer, options: FrameOptions = {}): Buffer {
   const { fin = true, reserved = 0, isMasked = true } = options;
   const data = typeof payload === "string" ? Buffer.from(payload) : payload;
   const length = options.length ?? data.length;

@@ -17,7 +17,7 @@ async function pause(ms: number): Promise<void> {
 }
 
 /** Resolves when everything that was under way and needs no timer or I/O has run. */
-export async function turns(): Promise<void> {
+async function turns(): Promise<void> {
   for (let count = 0; count < 3; count++) await new Promise<void>(turn);
 }
 

@@ -2,7 +2,7 @@
 // By its path: Bun puts its own client in the place of the package's name.
 import { WebSocket } from "../../../node_modules/ws/wrapper.mjs";
 import { once } from "node:events";
-import { channelUrl, Inbox, type ClientOptions, type TestClient, type Way } from "./client.ts";
+import { channelUrl, Inbox, type TestClient, type Way } from "./client.ts";
 
 interface Frame {
   readonly type: string;
@@ -94,5 +94,3 @@ function frames(name: string, isMany: boolean, isDeflated = false): Way {
 export const frameWebSocket = frames("WebSocket, tidewire.v1", false);
 export const frameWebSocketDeflate = frames("WebSocket, tidewire.v1, deflate", false, true);
 export const manyWebSocket = frames("WebSocket, tidewire.v1 at /channels", true);
-
-export type { ClientOptions };
