@@ -3,6 +3,7 @@ import { appendFile, mkdir, mkdtemp, rename, rm, truncate, writeFile } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
+import type { Draft } from "tidewire";
 import tail from "./tail.ts";
 import { complaint, start, until, type Running } from "./testing.ts";
 
@@ -124,6 +125,23 @@ describe("tail", () => {
       "a line that is longer than all before",
       "another",
     ]);
+  });
+
+  test("sees that it was written anew between two of its reads", async () => {
+    await writeFile(path, "1\n2\n");
+    const one = await start(tail, { path: "app.log", from: "start", poll: "20ms" }, { directory });
+    running.push(one);
+    const lines = (one.hooks.source!() as AsyncIterable<Draft>)[Symbol.asyncIterator]();
+    const next = async () => ((await lines.next()).value as Draft).data;
+    expect(await next()).toBe("1");
+    // It reads on only when it is asked: whether there is more after the second line.
+    await writeFile(path, "a line that is longer than all before\nanother\n");
+    expect([await next(), await next(), await next()]).toEqual([
+      "2",
+      "a line that is longer than all before",
+      "another",
+    ]);
+    await lines.return!();
   });
 
   test("follows through removal and a new file", async () => {

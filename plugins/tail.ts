@@ -175,9 +175,7 @@ class Follower {
   #handle: FileHandle | null = null;
   #offset = 0;
   /** The bytes before the offset. */
-  #mark: Uint8Array = new Uint8Array();
-  /** Size and change time when the mark was compared last. */
-  #compared = "";
+  #mark = Buffer.alloc(0);
   /** Code of the error that was logged and still stands. */
   #trouble: string | null = null;
 
@@ -210,12 +208,12 @@ class Follower {
       while (!signal.aborted) {
         if (!this.#handle) await this.open("start");
         if (!this.#handle) return;
-        if (await this.#isRewritten(this.#handle)) {
+        if (yield* this.#readToEnd(this.#handle, signal)) {
           this.#log.debug("the file was truncated", { path: this.#path });
           yield this.#lines.flush();
           await this.#startAt(0);
+          continue;
         }
-        yield* this.#readToEnd(this.#handle, signal);
         if (!(await this.#isReplaced(this.#handle))) return;
         // The writer is in the new file already: this is the last of the old one.
         yield* this.#readToEnd(this.#handle, signal);
@@ -234,22 +232,34 @@ class Follower {
     await handle?.close();
   }
 
-  async *#readToEnd(handle: FileHandle, signal: AbortSignal): AsyncGenerator<Iterable<Line>> {
+  /**
+   * Gives what comes after the offset. Each read begins with the mark: what is before new bytes tells whether they
+   * go on from there, with no moment between the two in which the file could be written anew.
+   *
+   * @returns Whether the same file was truncated (logrotate's copytruncate), even if it has grown past the offset
+   *   again: what it has now is to be read from its start.
+   */
+  async *#readToEnd(
+    handle: FileHandle,
+    signal: AbortSignal,
+  ): AsyncGenerator<Iterable<Line>, boolean> {
     while (!signal.aborted) {
-      const { bytesRead } = await handle.read(this.#chunk, 0, CHUNK_BYTES, this.#offset);
-      if (bytesRead === 0) return;
-      const chunk = this.#chunk.subarray(0, bytesRead);
-      this.#offset += bytesRead;
-      const before = Buffer.concat([this.#mark, chunk.subarray(-MARK_BYTES)]);
-      this.#mark = before.subarray(-MARK_BYTES);
-      yield this.#lines.push(chunk);
+      const { length } = this.#mark;
+      const start = this.#offset - length;
+      const { bytesRead } = await handle.read(this.#chunk, 0, CHUNK_BYTES, start);
+      if (bytesRead < length || !this.#mark.equals(this.#chunk.subarray(0, length))) return true;
+      if (bytesRead === length) return false;
+      const read = this.#chunk.subarray(0, bytesRead);
+      this.#offset = start + bytesRead;
+      this.#mark = Buffer.from(read.subarray(-MARK_BYTES));
+      yield this.#lines.push(read.subarray(length));
     }
+    return false;
   }
 
   async #startAt(offset: number): Promise<void> {
     this.#offset = offset;
-    this.#compared = "";
-    const mark = new Uint8Array(Math.min(MARK_BYTES, offset));
+    const mark = Buffer.alloc(Math.min(MARK_BYTES, offset));
     await this.#handle!.read(mark, 0, mark.length, offset - mark.length);
     this.#mark = mark;
   }
@@ -262,18 +272,6 @@ class Follower {
     const newline = this.#chunk.subarray(0, length).lastIndexOf(NEWLINE);
     if (newline >= 0) return size - length + newline + 1;
     return length === size ? 0 : size;
-  }
-
-  /** The same file was truncated (logrotate's copytruncate), even if it has grown past the offset again. */
-  async #isRewritten(handle: FileHandle): Promise<boolean> {
-    const { size, mtimeMs } = await handle.stat();
-    if (size < this.#offset) return true;
-    const state = `${size} ${mtimeMs}`;
-    if (state === this.#compared) return false;
-    this.#compared = state;
-    const mark = new Uint8Array(this.#mark.length);
-    await handle.read(mark, 0, mark.length, this.#offset - mark.length);
-    return !Buffer.from(mark).equals(this.#mark);
   }
 
   /**

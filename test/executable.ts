@@ -4,11 +4,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { build } from "../build.ts";
 
-let built: Promise<string> | null = null;
-
 /** Absolute path of the executable, built once in a test process. */
 export function executable(): Promise<string> {
-  return (built ??= buildOnce());
+  return built;
 }
 
 async function buildOnce(): Promise<string> {
@@ -19,6 +17,10 @@ async function buildOnce(): Promise<string> {
   remover.unref();
   return build({ outDir });
 }
+
+// Here, and not where it is first asked for: the time that it takes, long on a busy machine, is no test's.
+const built = buildOnce();
+await built;
 
 /** A temporary folder with files in it; gone when it is disposed of. */
 export class Folder {

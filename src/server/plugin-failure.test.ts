@@ -25,7 +25,7 @@ const odd = definePlugin({
   }),
 });
 
-const isolate = { timeoutMs: 1000, memory: 256 * 1024 ** 2 };
+const isolate = { timeoutMs: 60_000, memory: 256 * 1024 ** 2 };
 
 function post(url: string, lines: readonly unknown[]): Promise<Response> {
   return fetch(`${url}/channels/a`, {

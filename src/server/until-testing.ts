@@ -3,7 +3,7 @@
  *
  * @throws {Error} When it does not within `ms` milliseconds.
  */
-export async function until(test: () => boolean, ms = 5000): Promise<void> {
+export async function until(test: () => boolean, ms = 25_000): Promise<void> {
   const end = Date.now() + ms;
   while (!test()) {
     if (Date.now() > end) throw new Error(`it did not come to hold in ${ms} ms: ${test}`);

@@ -13,7 +13,7 @@ test("a channel of a pattern that needs one more worker than there may be is ref
     `import { definePlugin } from "tidewire";
 export default definePlugin({ name: "mark", setup: () => ({ transform: (draft) => ({ ...draft, data: [draft.data] }) }) });`,
   );
-  const use = { use: file, isolate: { timeoutMs: 1000, memory: 256 * 1024 ** 2 } };
+  const use = { use: file, isolate: { timeoutMs: 60_000, memory: 256 * 1024 ** 2 } };
   const server = await startTestServer({
     limits: { workers: 2 },
     channels: { "room/{name}": { plugins: [use] }, fixed: { plugins: [use] } },
@@ -46,7 +46,7 @@ test("at the limit a room that nobody uses, and nothing was published to, makes 
     `import { definePlugin } from "tidewire";
 export default definePlugin({ name: "quiet", setup: () => ({ joined() {} }) });`,
   );
-  const use = { use: file, isolate: { timeoutMs: 1000, memory: 256 * 1024 ** 2 } };
+  const use = { use: file, isolate: { timeoutMs: 60_000, memory: 256 * 1024 ** 2 } };
   const server = await startTestServer({
     limits: { workers: 3 },
     channels: {
