@@ -37,6 +37,8 @@ export interface Reading {
   read(limit: CursorLimit): MaybePromise<Step>;
   /** Takes back what was read but could not be given: the next read starts with this message. */
   rewind(message: Message): void;
+  /** What a reader that reads no further never gets; null where it is level. */
+  rest(): Gap | null;
   /** Nothing more is read. */
   close?(): void;
 }
@@ -87,6 +89,17 @@ export class CatchUp extends CatchUpStates {
   stop(): void {
     this.state = "done";
     this.#cursor.close?.();
+  }
+
+  /**
+   * Stops for good: the channel is gone, and nobody can come back to it.
+   *
+   * @returns What the subscriber never gets, which it MUST be told; null where it lacks nothing.
+   */
+  giveUp(): Gap | null {
+    const rest = this.state === "done" ? null : this.#cursor.rest();
+    this.stop();
+    return rest;
   }
 
   /** Null when the page has to be waited for, or can't be read. */

@@ -19,6 +19,24 @@ function filled(count: number, options = {}): World {
   return world;
 }
 
+describe("Cursor.rest() of one that reads no further", () => {
+  test("is what it was not given, from the position that it showed or was given last", () => {
+    const world = filled(5);
+    const cursor = new Cursor(world.channel, after(at(world, 1)));
+    expect(cursor.rest()).toEqual({ after: at(world, 1), id: at(world, 5) });
+    cursor.read(PAIR);
+    expect(cursor.rest()).toEqual({ after: at(world, 3), id: at(world, 5) });
+    cursor.read(ALL);
+    expect(cursor.rest()).toBeNull();
+  });
+
+  test("counts from the position of another life of the log, as it was shown", () => {
+    const world = filled(2);
+    const cursor = new Cursor(world.channel, after("zzz-9"));
+    expect(cursor.rest()).toEqual({ after: "zzz-9", id: at(world, 2) });
+  });
+});
+
 describe("Cursor starts", () => {
   test.each<[string, Start, number[]]>([
     ["live", { from: "live" }, []],

@@ -137,6 +137,13 @@ export class Cursor {
     this.#shown = formatPosition(this.#channel.log.epoch, this.#offset);
   }
 
+  /** What a reader that reads no further never gets; null where it is level. */
+  rest(): Gap | null {
+    if (this.isLevel) return null;
+    const { log, fanOut } = this.#channel;
+    return { after: this.#shown ?? this.position, id: formatPosition(log.epoch, fanOut.flushed) };
+  }
+
   /**
    * Reads of the state what was sent out when it was begun: a key that has changed since drops out of it, for
    * the change comes after it, as history.

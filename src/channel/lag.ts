@@ -97,6 +97,11 @@ export class LagCursor implements Reading {
     this.#offset = offset - 1;
   }
 
+  /** What a reader that reads no further never gets; null where it is level. */
+  rest(): Gap | null {
+    return this.#skipTo(this.#channel.fanOut.flushed);
+  }
+
   /** The subscriber is level, or gone. */
   close(): void {
     if (!this.#isOpen) return;

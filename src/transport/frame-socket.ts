@@ -137,6 +137,7 @@ export class FrameSocket implements SocketHandlers, OpenSocket, FrameAnswers {
       send: (data, event) => this.write({ type: "message", channel, event, ...dataMembers(data) }),
       close: (code, reason) => this.end(code, reason),
       gone: (reason) => {
+        this.#subscriptions.get(channel)?.giveUp();
         if (this.hasMany) this.drop(channel, "channel-gone", reason);
         else this.end(CLOSE.gone, reason);
       },

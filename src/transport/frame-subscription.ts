@@ -116,6 +116,13 @@ export class FrameSubscription implements Receiver, GroupSocket {
     this.#catchUp.run();
   }
 
+  /** The channel is gone: tells what the client never got of it. */
+  giveUp(): void {
+    const rest = this.#catchUp?.giveUp() ?? null;
+    this.#catchUp = null;
+    if (rest !== null) this.gap(rest);
+  }
+
   leave(): void {
     this.#isGone = true;
     this.#catchUp?.stop();

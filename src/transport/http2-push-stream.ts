@@ -158,9 +158,13 @@ export class Http2PushStream implements Receiver {
 
   /** Ends the held stream after what waits: there is nothing that the client could come back to. */
   #goneAfterAll(reason: string): void {
-    const line = encodeLine({ type: "closing", code: CLOSE.gone, reason });
-    this.#catchUp?.stop();
+    const rest = this.#catchUp?.giveUp() ?? null;
     this.#catchUp = null;
+    if (rest !== null) {
+      const gap = encodeLine({ type: "gap", channel: this.#options.channel.name, ...rest });
+      this.#add({ line: gap, cost: gap.byteLength + OVERHEAD_BYTES });
+    }
+    const line = encodeLine({ type: "closing", code: CLOSE.gone, reason });
     this.#add({ line, cost: line.byteLength + OVERHEAD_BYTES, isLast: true });
     this.#advance();
   }

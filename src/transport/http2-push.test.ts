@@ -349,6 +349,44 @@ test("http2-push ends the stream of a slow consumer, whose position still works"
   expect(rest).toEqual(ids.slice(1).map((id) => `/c/messages/${id}`));
 });
 
+test("http2-push tells a client that lags what it never gets of a channel that goes", async () => {
+  await using world = await createWorld({ slow: "drop-oldest", history: 0 });
+  const { channel } = world;
+  using stalled = await runNode(
+    world.server.url,
+    `${SUBSCRIBE}
+     const session = connect({ maxConcurrentStreams: 0 });
+     subscribe(session, "/c");
+     process.stdin.once("data", () => {
+       session.settings({ maxConcurrentStreams: 100 });
+       process.stdin.destroy();
+     });`,
+  );
+  await stalled.next();
+  expect((await stalled.next())[1].type).toBe("subscribed");
+  while (channel.laggards.size === 0) {
+    await world.publish("x".repeat(20_000));
+    channel.fanOut.flush();
+  }
+  await world.publish("never", "seen");
+  channel.fanOut.flush();
+  for (const ways of world.clients) ways.gone("it is gone");
+  expect(channel.laggards.size).toBe(0);
+  stalled.tell("read on");
+  let promised = 0;
+  const lines: Record<string, unknown>[] = [];
+  while (lines.at(-1)?.["type"] !== "closing") {
+    const [what, value] = await stalled.next();
+    if (what === "promise") promised++;
+    if (what === "line") lines.push(value);
+  }
+  const { epoch } = channel.log;
+  expect(lines).toMatchObject([
+    { type: "gap", after: `${epoch}-${promised}`, id: channel.position },
+    { type: "closing", code: 4004, reason: "it is gone" },
+  ]);
+});
+
 test.each([
   // The window holds three messages.
   ["drop-oldest", ["gap 5..13", 14, 15, 16, 17]],

@@ -2,7 +2,7 @@
  * One event stream of many channels. Data is an envelope, which says the channel; an event's name is as it
  * was published; its id is a cursor of all the channels, as they are after this event.
  */
-import type { Gap } from "../channel/cursor.ts";
+import { Cursor, type Gap } from "../channel/cursor.ts";
 import { startAt, type Lane } from "../channel/lane.ts";
 import { SseOutput } from "./sse-output.ts";
 import { ManyCatchUp, type ManyReceiver } from "../channel/many-catch-up.ts";
@@ -100,8 +100,7 @@ export class SseManyStream
   drained(): void {
     if (!this.#isLagging) return this.#catchUp?.drained();
     this.#isLagging = false;
-    const cursor = CursorText.parse(this.#lastId, "the last id")!;
-    this.#begin((name, channel) => startAt(cursor.find(name, channel.log.epoch)!, channel));
+    this.#begin(this.#lastStarts);
   }
 
   gap(lane: Lane, gap: Gap): void {
@@ -161,15 +160,35 @@ export class SseManyStream
   drop(part: Part, reason: string): void {
     const { channel, subscriber } = part.access;
     if (this.#parts.get(channel.name) !== part) return;
+    const rest = this.#restOf(part);
     this.#parts.delete(channel.name);
     part.leave();
     if (part.lane) this.#catchUp?.drop(part.lane);
     subscriber.disconnect();
-    this.write(encodeUnnumbered(JSON.stringify({ channel: channel.name, reason }), GONE));
+    // Neither has an id: the cursor is that of the channels that are left.
+    const gap = { channel: channel.name, ...rest };
+    const told = rest === null ? "" : encodeUnnumbered(JSON.stringify(gap), GAP);
+    const gone = JSON.stringify({ channel: channel.name, reason });
+    this.write(told + encodeUnnumbered(gone, GONE));
     if (this.controller === null || part.lane === null) return;
     // It may have been the one that was behind.
     if (this.#catchUp) this.#catchUp.drained();
     else this.#gather();
+  }
+
+  /** What the client never gets of a channel that is gone; null where it lacks nothing. */
+  #restOf({ lane }: Part): Gap | null {
+    if (lane === null) return null;
+    const { name, channel } = lane;
+    // Where it lags, its lanes are where it would be if all had been written.
+    if (this.#isLagging) return new Cursor(channel, this.#lastStarts(name, channel)).rest();
+    return lane.isLive ? null : new Cursor(channel, startAt(lane.place, channel)).rest();
+  }
+
+  /** Where a client would go on that comes back with the last id it was given. */
+  get #lastStarts(): MergedExchange["startOf"] {
+    const cursor = CursorText.parse(this.#lastId, "the last id")!;
+    return (name, channel) => startAt(cursor.find(name, channel.log.epoch)!, channel);
   }
 
   #begin(startOf: MergedExchange["startOf"]): void {
