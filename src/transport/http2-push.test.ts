@@ -349,10 +349,9 @@ test("http2-push ends the stream of a slow consumer, whose position still works"
   expect(rest).toEqual(ids.slice(1).map((id) => `/c/messages/${id}`));
 });
 
-test("http2-push tells a client that lags what it never gets of a channel that goes", async () => {
-  await using world = await createWorld({ slow: "drop-oldest", history: 0 });
-  const { channel } = world;
-  using stalled = await runNode(
+/** A subscriber that takes no stream until it is told something. */
+async function subscribeWithoutStreams(world: World) {
+  const client = await runNode(
     world.server.url,
     `${SUBSCRIBE}
      const session = connect({ maxConcurrentStreams: 0 });
@@ -362,8 +361,15 @@ test("http2-push tells a client that lags what it never gets of a channel that g
        process.stdin.destroy();
      });`,
   );
-  await stalled.next();
-  expect((await stalled.next())[1].type).toBe("subscribed");
+  await client.next();
+  expect((await client.next())[1].type).toBe("subscribed");
+  return client;
+}
+
+test("http2-push tells a client that lags what it never gets of a channel that goes", async () => {
+  await using world = await createWorld({ slow: "drop-oldest", history: 0 });
+  const { channel } = world;
+  using stalled = await subscribeWithoutStreams(world);
   while (channel.laggards.size === 0) {
     await world.publish("x".repeat(20_000));
     channel.fanOut.flush();
@@ -394,18 +400,7 @@ test.each([
 ] as const)("http2-push lets a slow consumer lag where slow is %s", async (slow, expected) => {
   await using world = await createWorld({ slow, history: 0 });
   const { channel } = world;
-  using stalled = await runNode(
-    world.server.url,
-    `${SUBSCRIBE}
-     const session = connect({ maxConcurrentStreams: 0 });
-     subscribe(session, "/c");
-     process.stdin.once("data", () => {
-       session.settings({ maxConcurrentStreams: 100 });
-       process.stdin.destroy();
-     });`,
-  );
-  await stalled.next();
-  expect((await stalled.next())[1].type).toBe("subscribed");
+  using stalled = await subscribeWithoutStreams(world);
   const publish = async (key: string) => {
     await channel.publish([{ data: "x".repeat(20_000), key }]);
     channel.fanOut.flush();

@@ -273,9 +273,9 @@ class SseStream
   /** An event says so: the stream's end alone would be taken for a lost connection. */
   gone(reason: string): void {
     const { name } = this.#channel;
-    const rest = this.#catchUp?.giveUp() ?? null;
-    const told = rest === null ? "" : encodeGap(rest);
-    this.write(told + encodeUnnumbered(JSON.stringify({ channel: name, reason }), GONE));
+    const rest = this.#catchUp?.giveUp();
+    const gone = encodeUnnumbered(JSON.stringify({ channel: name, reason }), GONE);
+    this.write(rest ? encodeGap(rest) + gone : gone);
     this.end();
   }
 
