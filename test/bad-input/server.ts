@@ -18,6 +18,9 @@ const server = await startServer({
         schema: { type: "object", properties: { text: { type: "string" }, child: { $ref: "#" } } },
       },
       stream: { transports: ["sse"] },
+      // Streams of many channels have these beside `check`: bad input may rightly have filled the pattern's places.
+      "room/a-quiet-one": {},
+      "room/z-quiet-one": {},
       "room/{name}": { history: { size: 5, ttlMs: 60_000 } },
     },
     server: { http2Push: { listen, tls: null } },
